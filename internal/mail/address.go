@@ -1,0 +1,83 @@
+// Package mail holds the words every part of Posthaste speaks in: addresses,
+// recipients, envelopes, queue ids and delivery status. It does no I/O and
+// imports nothing of ours.
+package mail
+
+import "strings"
+
+// Address is an e-mail address in internal form: the local part is not quoted,
+// so `"john doe"@a.test` is held as `john doe@a.test`. The empty Address is the
+// null sender `<>`. Bytes are kept as they came; no character set is implied.
+type Address string
+
+// Split cuts the address at its last '@'. An address without '@' is all local
+// part and has an empty domain.
+func (a Address) Split() (local, domain string) {
+	if i := strings.LastIndexByte(string(a), '@'); i >= 0 {
+		return string(a[:i]), string(a[i+1:])
+	}
+	return string(a), ""
+}
+
+// Local is the part before the last '@'.
+func (a Address) Local() string { l, _ := a.Split(); return l }
+
+// Domain is the part after the last '@', or empty.
+func (a Address) Domain() string { _, d := a.Split(); return d }
+
+// Quoted returns the external form (RFC 5321 section 4.1.2, without angle
+// brackets): the local part is quoted when it is not a dot-string. The null
+// address stays empty.
+func (a Address) Quoted() string {
+	at := strings.LastIndexByte(string(a), '@')
+	local, rest := string(a), ""
+	if at >= 0 {
+		local, rest = string(a[:at]), string(a[at:])
+	}
+	if local == "" && rest == "" || isDotString(local) {
+		return string(a)
+	}
+	var b strings.Builder
+	b.Grow(len(a) + 4)
+	b.WriteByte('"')
+	for i := 0; i < len(local); i++ {
+		if c := local[i]; c == '"' || c == '\\' || c == '\r' || c == '\n' {
+			b.WriteByte('\\')
+		}
+		b.WriteByte(local[i])
+	}
+	b.WriteByte('"')
+	b.WriteString(rest)
+	return b.String()
+}
+
+// isDotString tells whether s is atoms joined by single dots (RFC 5321
+// section 4.1.2). Bytes above 127 count as atom text, as RFC 6531 wants.
+func isDotString(s string) bool {
+	if s == "" || s[0] == '.' || s[len(s)-1] == '.' {
+		return false
+	}
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		if c == '.' {
+			if s[i-1] == '.' {
+				return false
+			}
+			continue
+		}
+		if c <= ' ' || c == 0x7f || strings.IndexByte(`()<>@,;:\"[]`, c) >= 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// IsASCII tells whether s has no byte above 127.
+func IsASCII(s string) bool {
+	for i := 0; i < len(s); i++ {
+		if s[i] >= 0x80 {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,241 @@
+package queue
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"strconv"
+	"time"
+
+	"posthaste/internal/mail"
+	"posthaste/internal/queue/record"
+)
+
+// Claimed is a claimed message: it lies in active, this process holds its lock,
+// and nobody else may touch it. Calls must not overlap. It ends with one of
+// Remove, Defer, Release, HoldBack or SetAside.
+type Claimed struct {
+	ID         mail.QueueID
+	Info       *record.Info
+	Unthrottle bool // its file asked to retry dead destinations too
+	Expire     bool // its file asked to be returned now (postsuper -e, -f)
+
+	q      *Queue
+	file   File // read-only, locked
+	marks  File // for writing, opened when first needed
+	marked bool
+}
+
+// ClaimOptions say which messages a claim takes.
+type ClaimOptions struct {
+	Any   bool // take it though its time has not come: a flush
+	Limit int  // how many recipients to read at first; 0: all
+}
+
+// clockSlack: time stamps have whole seconds, so that an attempt may come one
+// second early; as Postfix does.
+const clockSlack = time.Second
+
+// modes of a ready file that carry wishes.
+const (
+	unthrottleBit = fs.FileMode(0o040)
+	expireBit     = fs.FileMode(0o010)
+)
+
+// Claim moves a message into active and reads it. ErrNotReady, ErrFuture,
+// ErrLocked and ErrGone mean: not this one now; they are no reason to worry.
+// ErrCorrupt means that the file was moved to the corrupt queue; the error
+// says why. Other errors are I/O errors: the message stays where it was.
+func (q *Queue) Claim(from Name, id mail.QueueID, o ClaimOptions) (*Claimed, error) {
+	if !id.Valid() {
+		return nil, fmt.Errorf("%w: bad queue id %q", ErrNotReady, id)
+	}
+	path := q.Path(from, id)
+	f, err := q.fs.Open(path, false)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, ErrGone
+		}
+		return nil, err
+	}
+	m, err := q.take(f, from, id, o)
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	return m, nil
+}
+
+// take claims the open file.
+func (q *Queue) take(f File, from Name, id mail.QueueID, o ClaimOptions) (*Claimed, error) {
+	st, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	if !st.Ready() {
+		return nil, ErrNotReady
+	}
+	if !o.Any && !q.due(st.MTime) {
+		return nil, ErrFuture
+	}
+	if ok, err := f.TryLock(); err != nil {
+		return nil, err
+	} else if !ok {
+		return nil, ErrLocked
+	}
+	if err := q.rename(q.Path(from, id), q.Path(Active, id)); err != nil {
+		return nil, err
+	}
+	m := &Claimed{ID: id, q: q, file: f,
+		Unthrottle: st.Mode&unthrottleBit != 0, Expire: st.Mode&expireBit != 0}
+	if m.Info, err = record.Read(f, o.Limit); err != nil {
+		if errors.Is(err, record.ErrDamaged) {
+			return nil, m.setAside(err)
+		}
+		return nil, errors.Join(err, q.rename(q.Path(Active, id), q.Path(from, id)))
+	}
+	if m.Unthrottle {
+		m.clearUnthrottle(st.Mode)
+	}
+	return m, nil
+}
+
+// clearUnthrottle takes the wish back: it counts once. Failing to is harmless.
+func (m *Claimed) clearUnthrottle(mode fs.FileMode) {
+	m.file.Chmod(mode.Perm() &^ unthrottleBit)
+}
+
+// due tells whether a message with this time stamp may be tried now. A stamp
+// further ahead than any back-off is left from a clock that jumped (R8).
+func (q *Queue) due(at time.Time) bool {
+	wait := at.Sub(q.now())
+	return wait <= clockSlack || q.delay > 0 && wait > q.delay+time.Minute
+}
+
+// Entries reads further recipients that are still to be done, from an
+// Info.Next or an earlier next on; next is 0 at the end.
+func (m *Claimed) Entries(from record.Position, limit int) ([]record.Entry, record.Position, error) {
+	return record.ReadEntries(m.file, m.Info, from, limit)
+}
+
+// Content is the message's content, to be read by this process.
+func (m *Claimed) Content() record.Content { return m.Info.Content }
+
+// MarkDone notes in the file that a recipient needs no more delivery: one byte
+// in place. It becomes durable with Defer, at the latest.
+func (m *Claimed) MarkDone(e record.Entry) error {
+	if err := m.openMarks(); err != nil {
+		return err
+	}
+	var have [1]byte
+	if _, err := m.marks.ReadAt(have[:], e.Offset); err != nil {
+		return err
+	}
+	switch record.Type(have[0]) {
+	case record.Recipient:
+	case record.Done:
+		return nil
+	default:
+		return fmt.Errorf("%s: no recipient record at offset %d", m.ID, e.Offset)
+	}
+	m.marked = true
+	_, err := m.marks.WriteAt([]byte{byte(record.Done)}, e.Offset)
+	return err
+}
+
+func (m *Claimed) openMarks() error {
+	if m.marks != nil {
+		return nil
+	}
+	f, err := m.q.fs.Open(m.q.Path(Active, m.ID), true)
+	if errors.Is(err, fs.ErrNotExist) {
+		return ErrGone
+	}
+	m.marks = f
+	return err
+}
+
+// SetWarned notes that the delay warning was sent.
+func (m *Claimed) SetWarned() error {
+	at := m.Info.WarnOffset()
+	if at == 0 {
+		return nil
+	}
+	if err := m.openMarks(); err != nil {
+		return err
+	}
+	m.marked = true
+	payload := fmt.Sprintf("%15s", strconv.Itoa(-1))
+	_, err := m.marks.WriteAt([]byte(payload), at+2) // behind type and length
+	if err == nil {
+		m.Info.WarnAt, m.Info.Warned = time.Time{}, true
+	}
+	return err
+}
+
+// Remove ends the message: all recipients are done. ErrGone means that the
+// administrator was faster.
+func (m *Claimed) Remove() error {
+	defer m.close()
+	path := m.q.Path(Active, m.ID)
+	err := m.q.fs.Remove(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return ErrGone
+	}
+	if err == nil {
+		m.q.moved.mark(path)
+	}
+	return err
+}
+
+// Defer puts the message into deferred until the given time. Marks are made
+// durable first, so that nobody whose copy was delivered before is tried again.
+func (m *Claimed) Defer(at time.Time) error { return m.leave(Deferred, at) }
+
+// Release puts the message back into incoming, due at once: nothing was tried.
+func (m *Claimed) Release() error { return m.leave(Incoming, m.q.now()) }
+
+func (m *Claimed) leave(to Name, at time.Time) error {
+	defer m.close()
+	if m.marked {
+		if err := m.marks.Sync(); err != nil {
+			return err
+		}
+	}
+	if err := m.file.SetTimes(at); err != nil {
+		return err
+	}
+	return m.q.rename(m.q.Path(Active, m.ID), m.q.Path(to, m.ID))
+}
+
+// SetAside moves the message to the corrupt queue, because an agent found its
+// content damaged. The returned error wraps ErrCorrupt and the reason, for the log.
+func (m *Claimed) SetAside(reason error) error {
+	defer m.close()
+	return m.setAside(reason)
+}
+
+func (m *Claimed) setAside(reason error) error {
+	if err := m.q.rename(m.q.Path(Active, m.ID), m.q.Path(Corrupt, m.ID)); err != nil {
+		return fmt.Errorf("%w (and moving it failed: %w)", reason, err)
+	}
+	return fmt.Errorf("%w: %w", ErrCorrupt, reason)
+}
+
+// File is the read-only descriptor to pass to an agent; -1 when there is none.
+func (m *Claimed) File() int { return m.file.Fd() }
+
+// Close gives up the claim and leaves the file in active, where the next start
+// finds it: for a shutdown in haste.
+func (m *Claimed) Close() { m.close() }
+
+func (m *Claimed) close() {
+	if m.marks != nil {
+		m.marks.Close()
+		m.marks = nil
+	}
+	if m.file != nil {
+		m.file.Close()
+		m.file = nil
+	}
+}

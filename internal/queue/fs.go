@@ -1,0 +1,69 @@
+package queue
+
+import (
+	"io"
+	"io/fs"
+	"time"
+)
+
+// FS is all that the queue asks of a file system: one small seam, so that
+// tests can fail every call and can show the disk as a power cut would leave
+// it. Names are relative to the queue directory. Errors are those of package
+// syscall, wrapped so that errors.Is works. Symbolic links are never followed
+// in the last element.
+type FS interface {
+	// Create makes a new regular file, open for reading and writing.
+	Create(name string, mode fs.FileMode) (File, error)
+	// Open opens an existing file; write asks for writing as well.
+	Open(name string, write bool) (File, error)
+	// Append opens a file for writing at its end, making it when it is not there.
+	Append(name string, mode fs.FileMode) (File, error)
+	Rename(from, to string) error
+	Remove(name string) error
+	Mkdir(name string, mode fs.FileMode) error
+	Lstat(name string) (Stat, error)
+	// ReadDir calls each for every entry but . and .., in no order, until it
+	// returns false. Entries made or removed meanwhile may or may not be seen.
+	ReadDir(name string, each func(entry DirEntry) bool) error
+	// SyncDir makes the entries of a directory durable.
+	SyncDir(name string) error
+}
+
+// File is an open queue file.
+type File interface {
+	io.ReaderAt
+	io.WriterAt
+	io.Closer
+	Sync() error
+	Chmod(mode fs.FileMode) error
+	SetTimes(mtime time.Time) error
+	Truncate(size int64) error
+	Stat() (Stat, error)
+	// TryLock takes an exclusive lock on the open file (flock); false when
+	// somebody else holds it. The lock is also held by every copy of the
+	// descriptor, in other processes too.
+	TryLock() (bool, error)
+	// Fd is the descriptor, to be passed to a delivery agent; -1 when the
+	// file has none.
+	Fd() int
+}
+
+// Stat is what the queue wants to know of a file.
+type Stat struct {
+	Mode  fs.FileMode // type and permission bits
+	Size  int64
+	MTime time.Time
+	Inode uint64
+	Links uint64
+	UID   uint32
+}
+
+// Ready tells whether a queue file is complete: a regular file whose owner
+// bits are rwx.
+func (s Stat) Ready() bool { return s.Mode.IsRegular() && s.Mode.Perm()&0o700 == 0o700 }
+
+// DirEntry is one name in a directory.
+type DirEntry struct {
+	Name string
+	Dir  bool
+}

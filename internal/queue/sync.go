@@ -1,0 +1,125 @@
+package queue
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// dirSyncs makes directory entries durable for many callers at once: whoever
+// asks while a sync of that directory is under way waits for the next one, and
+// one sync serves all who wait.
+type dirSyncs struct {
+	sync func(dir string) error
+	mu   sync.Mutex
+	dirs map[string]*dirSync
+}
+
+// dirSync is the state of one directory, guarded by dirSyncs.mu.
+type dirSync struct {
+	running bool
+	waiting *syncRound // those the next sync serves; nil: nobody
+}
+
+type syncRound struct {
+	done chan struct{} // closed after err is set
+	err  error
+}
+
+// Sync returns when a sync of dir that began after the call has ended. An
+// error goes to all it was to serve, and none of them may be acknowledged (R2).
+func (s *dirSyncs) Sync(dir string) error {
+	s.mu.Lock()
+	if s.dirs == nil {
+		s.dirs = make(map[string]*dirSync)
+	}
+	d := s.dirs[dir]
+	if d == nil {
+		d = &dirSync{}
+		s.dirs[dir] = d
+	}
+	if d.running {
+		if d.waiting == nil {
+			d.waiting = &syncRound{done: make(chan struct{})}
+		}
+		round := d.waiting
+		s.mu.Unlock()
+		<-round.done
+		return round.err
+	}
+	d.running = true
+	s.mu.Unlock()
+	err := s.sync(dir)
+	s.next(dir, d)
+	return err
+}
+
+// next serves those who came while a sync was running, or marks the directory
+// as idle. The follow-up runs in its own goroutine so that the caller who
+// happened to come first does not pay for all the others.
+func (s *dirSyncs) next(dir string, d *dirSync) {
+	s.mu.Lock()
+	round := d.waiting
+	d.waiting = nil
+	d.running = round != nil
+	s.mu.Unlock()
+	if round == nil {
+		return
+	}
+	go func() {
+		round.err = s.sync(dir)
+		close(round.done)
+		s.next(dir, d)
+	}()
+}
+
+// dirty notes the directories in which moves or removals wait to become durable.
+type dirty struct {
+	mu   sync.Mutex
+	dirs map[string]bool
+}
+
+func (d *dirty) mark(path string) {
+	d.mu.Lock()
+	if d.dirs == nil {
+		d.dirs = make(map[string]bool)
+	}
+	d.dirs[dir(path)] = true
+	d.mu.Unlock()
+}
+
+func (d *dirty) take() map[string]bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	dirs := d.dirs
+	d.dirs = nil
+	return dirs
+}
+
+// SyncInterval is how long a removal or a move may stay undone by a power cut
+// at the most (R4): what is repeated then is at most the deliveries of that time.
+const SyncInterval = time.Second
+
+// Flush makes moves and removals durable once every SyncInterval, until the
+// context ends, and once more then. failed is told of errors.
+func (q *Queue) Flush(ctx context.Context, failed func(error)) {
+	tick := time.NewTicker(SyncInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			q.flushMoves(failed)
+			return
+		case <-tick.C:
+			q.flushMoves(failed)
+		}
+	}
+}
+
+func (q *Queue) flushMoves(failed func(error)) {
+	for d := range q.moved.take() {
+		if err := q.dirs.Sync(d); err != nil {
+			failed(err)
+		}
+	}
+}
