@@ -1,0 +1,201 @@
+// Package report turns recorded delivery results into notices for people: the
+// non-delivery report, the delay warning, the success report, and the copies
+// for the postmaster (bounce(8), RFC 3464). A notice is a new message and
+// enters by the one door, like any other. The package reads the message logs
+// and the content of the message it reports on; it writes neither.
+package report
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"posthaste/internal/mail"
+	"posthaste/internal/queue"
+	"posthaste/internal/queue/record"
+)
+
+// Params are the main.cf parameters of notices.
+type Params struct {
+	SizeLimit       int64    `cf:"bounce_size_limit" default:"50000" unit:"bytes" doc:"Larger messages are returned without their body."`
+	Classes         []string `cf:"notify_classes" default:"resource, software" doc:"Problems the postmaster is told of: bounce, 2bounce, delay, data, policy, protocol, resource, software."`
+	BounceRecipient string   `cf:"bounce_notice_recipient" default:"postmaster" doc:"Who gets the postmaster's copies of non-delivery reports."`
+	DoubleRecipient string   `cf:"2bounce_notice_recipient" default:"postmaster" doc:"Who gets reports that could not be delivered to their sender."`
+	DelayRecipient  string   `cf:"delay_notice_recipient" default:"postmaster" doc:"Who gets the postmaster's copies of delay warnings."`
+	Threaded        bool     `cf:"enable_threaded_bounces" default:"no" doc:"Refer to the original Message-ID, so that mail readers show the notice below the message."`
+}
+
+// Site is what a notice says of this system.
+type Site struct {
+	Hostname     string // myhostname
+	MailName     string // mail_name
+	Origin       string // myorigin
+	DoubleBounce string // double_bounce_sender
+	// Text expands $name in a template: the value of a main.cf parameter.
+	Text func(name string) string
+}
+
+// Message is a notice on its way in.
+type Message interface {
+	ID() mail.QueueID
+	Recipient(ctx context.Context, r mail.Recipient) error
+	Line(text []byte) error
+	Fragment(part []byte) error
+	Commit(ctx context.Context) error
+	Discard()
+}
+
+// Deps are what the notices need from others; all are safe for concurrent use.
+type Deps struct {
+	Open    func(ctx context.Context, e mail.Envelope) (Message, error) // the one door
+	ReadLog func(kind queue.Name, id mail.QueueID) ([]queue.LogEntry, error)
+	Log     Log
+	Now     func() time.Time
+}
+
+// Log is the operator's log.
+type Log interface {
+	Info(format string, args ...any)
+	Warning(format string, args ...any)
+}
+
+// Kind is what a notice is about.
+type Kind uint8
+
+// The kinds of notices.
+const (
+	Failure Kind = iota // recipients failed for good
+	Delay               // recipients are late
+	Cleared             // recipients that were late have their mail
+	Success             // delivery was to be reported
+	Verify              // sendmail -bv: delivery was only tried out
+)
+
+// Subject is the message a notice is about.
+type Subject struct {
+	ID       mail.QueueID
+	Envelope mail.Envelope
+	Size     int64
+	Content  record.Content
+	Log      queue.Name // where its recipients and their results are
+}
+
+// Reporter makes notices. It is safe for concurrent use.
+type Reporter struct {
+	params    Params
+	site      Site
+	deps      Deps
+	templates map[Kind]Template
+}
+
+// New makes a Reporter with the given templates (DefaultTemplates).
+func New(p Params, s Site, d Deps, templates map[Kind]Template) *Reporter {
+	return &Reporter{params: p, site: s, deps: d, templates: templates}
+}
+
+// Notify sends the notices about a message: to its sender, or when there is no
+// sender to the postmaster, as notify_classes says, and copies. It returns nil
+// when all are durably queued or nobody wants any; the caller may then forget
+// the results. Otherwise it is called again later.
+func (r *Reporter) Notify(ctx context.Context, k Kind, s Subject) error {
+	entries, err := r.deps.ReadLog(s.Log, s.ID)
+	if err != nil {
+		return fmt.Errorf("%s: read %s log: %w", s.ID, s.Log, err)
+	}
+	wanted := slices.DeleteFunc(slices.Clone(entries), func(e queue.LogEntry) bool {
+		return !wants(k, e, s.Envelope.Trace)
+	})
+	double := mail.Address(r.site.DoubleBounce + "@" + r.site.Origin)
+	switch {
+	case s.Envelope.Sender == double || string(s.Envelope.Sender) == r.site.DoubleBounce:
+		if k == Failure {
+			r.deps.Log.Warning("%s: undeliverable postmaster notification discarded", s.ID)
+		}
+		return nil
+	case s.Envelope.Sender == "":
+		if k != Failure || len(entries) == 0 || !r.class("2bounce") {
+			return nil
+		}
+		return r.send(ctx, notice{kind: k, subject: s, entries: entries, from: double,
+			to: mail.Address(r.params.DoubleRecipient), postmaster: true})
+	case len(wanted) > 0:
+		if err := r.send(ctx, notice{kind: k, subject: s, entries: wanted, to: s.Envelope.Sender}); err != nil {
+			return err
+		}
+	}
+	return r.copies(ctx, k, s, entries, double)
+}
+
+// copies sends the postmaster's copies.
+func (r *Reporter) copies(ctx context.Context, k Kind, s Subject, entries []queue.LogEntry, double mail.Address) error {
+	n := notice{kind: k, subject: s, entries: entries, from: double, postmaster: true, headersOnly: true}
+	switch {
+	case len(entries) == 0:
+		return nil
+	case k == Failure && r.class("bounce"):
+		n.to = mail.Address(r.params.BounceRecipient)
+	case k == Delay && r.class("delay"):
+		n.to = mail.Address(r.params.DelayRecipient)
+	default:
+		return nil
+	}
+	return r.send(ctx, n)
+}
+
+func (r *Reporter) class(name string) bool {
+	return slices.ContainsFunc(r.params.Classes, func(c string) bool { return strings.EqualFold(c, name) })
+}
+
+// wants tells whether the sender wants to hear of this result (RFC 3461
+// section 4.1). Without NOTIFY, failures and delays are reported, successes not.
+func wants(k Kind, e queue.LogEntry, trace mail.Trace) bool {
+	n := e.Recipient.Notify
+	switch k {
+	case Failure:
+		return n == 0 || n&mail.NotifyFailure != 0
+	case Delay, Cleared:
+		return n == 0 || n&mail.NotifyDelay != 0
+	case Success:
+		return trace != 0 || n&mail.NotifySuccess != 0
+	}
+	return true
+}
+
+// logNames are the words of the log line that links a notice to its message.
+var logNames = map[Kind]string{
+	Failure: "non-delivery", Delay: "delay", Cleared: "delay", Success: "delivery status", Verify: "delivery status",
+}
+
+// send writes one notice and queues it.
+func (r *Reporter) send(ctx context.Context, n notice) error {
+	now := r.deps.Now()
+	e := mail.Envelope{Sender: n.from, Arrival: now, Created: now.Truncate(time.Second),
+		Options: n.subject.Envelope.Options & (mail.OptionSMTPUTF8 | mail.OptionRequireTLS)}
+	m, err := r.deps.Open(ctx, e)
+	if err != nil {
+		return fmt.Errorf("%s: notice: %w", n.subject.ID, err)
+	}
+	defer m.Discard()
+	never := mail.Notify(0)
+	if n.postmaster {
+		never = mail.NotifyNever
+	}
+	if err := m.Recipient(ctx, mail.Recipient{Address: n.to, Original: n.to, Notify: never}); err != nil {
+		return fmt.Errorf("%s: notice: %w", n.subject.ID, err)
+	}
+	n.now, n.site, n.params, n.template = now, r.site, r.params, r.templates[n.kind]
+	if err := n.write(m); err != nil {
+		return fmt.Errorf("%s: notice: %w", n.subject.ID, err)
+	}
+	if err := m.Commit(ctx); err != nil {
+		return fmt.Errorf("%s: notice: %w", n.subject.ID, err)
+	}
+	who := "sender"
+	if n.postmaster {
+		who = "postmaster"
+	}
+	r.deps.Log.Info("%s: %s %s notification: %s", n.subject.ID, who, logNames[n.kind], m.ID())
+	return nil
+}

@@ -1,0 +1,211 @@
+package report
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"posthaste/internal/mail"
+	"posthaste/internal/queue"
+	"posthaste/internal/queue/record"
+)
+
+// fakeMessage collects a notice.
+type fakeMessage struct {
+	envelope  mail.Envelope
+	to        []mail.Recipient
+	text      strings.Builder
+	committed bool
+	failing   error
+}
+
+func (m *fakeMessage) ID() mail.QueueID { return "NOTICE" }
+func (m *fakeMessage) Recipient(_ context.Context, r mail.Recipient) error {
+	m.to = append(m.to, r)
+	return nil
+}
+func (m *fakeMessage) Line(b []byte) error     { m.text.Write(b); m.text.WriteByte('\n'); return nil }
+func (m *fakeMessage) Fragment(b []byte) error { m.text.Write(b); return nil }
+func (m *fakeMessage) Commit(context.Context) error {
+	m.committed = m.failing == nil
+	return m.failing
+}
+func (m *fakeMessage) Discard() {}
+
+// memory is a file in memory.
+type memory struct{ bytes.Buffer }
+
+func (m *memory) WriteAt(b []byte, _ int64) (int, error) { return m.Write(b) }
+
+// bench is a Reporter with everything around it in memory.
+type bench struct {
+	sent    []*fakeMessage
+	log     []string
+	entries []queue.LogEntry
+	params  Params
+	failing error
+}
+
+func (b *bench) Info(f string, a ...any)    { b.log = append(b.log, fmt.Sprintf(f, a...)) }
+func (b *bench) Warning(f string, a ...any) { b.log = append(b.log, "warning: "+fmt.Sprintf(f, a...)) }
+
+func (b *bench) reporter() *Reporter {
+	if b.params.SizeLimit == 0 {
+		b.params = Params{SizeLimit: 50000, Classes: b.params.Classes, BounceRecipient: "postmaster",
+			DoubleRecipient: "postmaster", DelayRecipient: "postmaster"}
+	}
+	site := Site{Hostname: "mx.example.test", MailName: "Postfix", Origin: "example.test", DoubleBounce: "double-bounce",
+		Text: func(name string) string { return "[" + name + "]" }}
+	return New(b.params, site, Deps{
+		Open: func(_ context.Context, e mail.Envelope) (Message, error) {
+			m := &fakeMessage{envelope: e, failing: b.failing}
+			b.sent = append(b.sent, m)
+			return m, nil
+		},
+		ReadLog: func(queue.Name, mail.QueueID) ([]queue.LogEntry, error) { return b.entries, nil },
+		Log:     b,
+		Now:     func() time.Time { return time.Unix(1795478901, 0).UTC() },
+	}, DefaultTemplates())
+}
+
+func subject(t *testing.T, sender mail.Address) Subject {
+	t.Helper()
+	var f memory
+	w := record.NewWriter(&f)
+	at := time.Unix(1795478900, 0).UTC()
+	e := mail.Envelope{Sender: sender, EnvelopeID: "abc", Arrival: at, Created: at}
+	w.Envelope(&e)
+	w.Recipient(mail.Recipient{Address: "x@nowhere.test"})
+	w.BeginContent()
+	for _, l := range []string{"Subject: hello", "Message-ID: <1@a.test>", "", "body", "--not a boundary"} {
+		w.Line([]byte(l))
+	}
+	w.BeginExtracted()
+	if err := w.End(); err != nil {
+		t.Fatal(err)
+	}
+	info, err := record.Read(bytes.NewReader(f.Bytes()), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Subject{ID: "4ABC", Envelope: e, Size: info.ContentSize, Content: info.Content, Log: queue.BounceLog}
+}
+
+func entry(address mail.Address, n mail.Notify) queue.LogEntry {
+	return queue.LogEntry{Recipient: mail.Recipient{Address: address, Notify: n},
+		Status: mail.Status{Action: mail.Bounced, Code: "5.1.1", Reason: "no such user\nX-Evil: yes",
+			DiagType: "smtp", DiagText: "550 5.1.1 no", MTAType: "dns", MTAName: "mx.nowhere.test"}}
+}
+
+func TestFailureReport(t *testing.T) {
+	b := &bench{entries: []queue.LogEntry{entry("x@nowhere.test", 0), entry("quiet@nowhere.test", mail.NotifyNever)}}
+	if err := b.reporter().Notify(context.Background(), Failure, subject(t, "nobody@example.test")); err != nil {
+		t.Fatal(err)
+	}
+	if len(b.sent) != 1 || !b.sent[0].committed {
+		t.Fatalf("%d notices", len(b.sent))
+	}
+	m := b.sent[0]
+	if m.envelope.Sender != "" || m.to[0].Address != "nobody@example.test" {
+		t.Errorf("from %q to %v", m.envelope.Sender, m.to)
+	}
+	text := m.text.String()
+	for _, want := range []string{
+		"From: Mail Delivery System <MAILER-DAEMON@example.test>\n",
+		"Subject: Undelivered Mail Returned to Sender\n", "Auto-Submitted: auto-replied\n",
+		"Content-Type: multipart/report; report-type=delivery-status;\n\tboundary=\"4ABC.1795478901/mx.example.test\"\n",
+		"This is the mail system at [myhostname].\n",
+		"Reporting-MTA: dns; mx.example.test\nOriginal-Envelope-Id: abc\nX-Postfix-Queue-ID: 4ABC\nX-Postfix-Sender: rfc822; nobody@example.test\nArrival-Date: Tue, 24 Nov 2026 00:08:20 +0000 (UTC)\n\n",
+		"Final-Recipient: rfc822; x@nowhere.test\nAction: failed\nStatus: 5.1.1\nRemote-MTA: dns; mx.nowhere.test\nDiagnostic-Code: smtp; 550 5.1.1 no\n",
+		"Content-Type: message/rfc822\n", "\nReturn-Path: <nobody@example.test>\nSubject: hello\n", "\nbody\n",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	if strings.Contains(text, "\nX-Evil") {
+		t.Error("a reason became a header")
+	}
+	if strings.Contains(text, "quiet@") {
+		t.Error("a recipient with NOTIFY=NEVER was reported")
+	}
+	if len(b.log) != 1 || b.log[0] != "4ABC: sender non-delivery notification: NOTICE" {
+		t.Errorf("log %q", b.log)
+	}
+}
+
+func TestOnlyHeadersAreReturned(t *testing.T) {
+	hdrs := subject(t, "nobody@example.test")
+	hdrs.Envelope.Return = mail.ReturnHeaders
+	large := subject(t, "nobody@example.test")
+	large.Size = 50001
+	for name, s := range map[string]Subject{"RET=HDRS": hdrs, "over bounce_size_limit": large} {
+		b := &bench{entries: []queue.LogEntry{entry("x@nowhere.test", 0)}}
+		if err := b.reporter().Notify(context.Background(), Failure, s); err != nil {
+			t.Fatal(err)
+		}
+		text := b.sent[0].text.String()
+		if !strings.Contains(text, "text/rfc822-headers") || strings.Contains(text, "\nbody\n") {
+			t.Errorf("%s:\n%s", name, text)
+		}
+	}
+}
+
+func TestWhoIsTold(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		kind    Kind
+		sender  mail.Address
+		classes []string
+		notify  mail.Notify
+		want    string
+	}{
+		{"failure", Failure, "a@b.test", nil, 0, "a@b.test"},
+		{"failure not wanted", Failure, "a@b.test", nil, mail.NotifyDelay, ""},
+		{"failure with a copy", Failure, "a@b.test", []string{"bounce"}, 0, "a@b.test postmaster"},
+		{"null sender", Failure, "", nil, 0, ""},
+		{"null sender, 2bounce", Failure, "", []string{"2bounce"}, 0, "postmaster"},
+		{"bounce of a double bounce", Failure, "double-bounce@example.test", []string{"2bounce", "bounce"}, 0, ""},
+		{"delay", Delay, "a@b.test", nil, 0, "a@b.test"},
+		{"delay not wanted", Delay, "a@b.test", nil, mail.NotifyFailure, ""},
+		{"delay, null sender", Delay, "", []string{"delay"}, 0, ""},
+		{"delay with a copy", Delay, "a@b.test", []string{"delay"}, 0, "a@b.test postmaster"},
+		{"success", Success, "a@b.test", nil, mail.NotifySuccess, "a@b.test"},
+		{"success not asked for", Success, "a@b.test", nil, 0, ""},
+	} {
+		b := &bench{entries: []queue.LogEntry{entry("x@nowhere.test", c.notify)}, params: Params{Classes: c.classes}}
+		if err := b.reporter().Notify(context.Background(), c.kind, subject(t, c.sender)); err != nil {
+			t.Errorf("%s: %v", c.name, err)
+		}
+		var got []string
+		for _, m := range b.sent {
+			got = append(got, string(m.to[0].Address))
+		}
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("%s: told %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+func TestFailureToQueueIsReported(t *testing.T) {
+	full := &mail.Error{Reply: 452, Code: "4.3.1", Text: "Insufficient system storage"}
+	b := &bench{entries: []queue.LogEntry{entry("x@nowhere.test", 0)}, failing: full}
+	if err := b.reporter().Notify(context.Background(), Failure, subject(t, "a@b.test")); !errors.Is(err, full) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestExpand(t *testing.T) {
+	value := func(name string) string { return strings.ToUpper(name) }
+	for in, want := range map[string]string{
+		"at $myhostname.": "at MYHOSTNAME.", "${a_b}c": "A_Bc", "5 $$": "5 $", "$": "$", "${x": "${x",
+	} {
+		if got := expand(in, value); got != want {
+			t.Errorf("%q: %q, want %q", in, got, want)
+		}
+	}
+}
