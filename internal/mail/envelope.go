@@ -72,7 +72,8 @@ type Origin struct {
 	SASLMethod    string
 	SASLUsername  string
 	SASLSender    string
-	Remote        bool // rewrite_context: false = local, true = remote
+	Remote        bool   // rewrite_context: false = local, true = remote
+	UserID        string // numeric user id of a local submission; not kept in the queue
 }
 
 // Encoding is the body encoding named in MAIL FROM BODY= or found by MIME

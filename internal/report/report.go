@@ -104,6 +104,11 @@ func (r *Reporter) Notify(ctx context.Context, k Kind, s Subject) error {
 	if err != nil {
 		return fmt.Errorf("%s: read %s log: %w", s.ID, s.Log, err)
 	}
+	return r.Tell(ctx, k, s, entries)
+}
+
+// Tell is Notify with the results given, for a message that has no log.
+func (r *Reporter) Tell(ctx context.Context, k Kind, s Subject, entries []queue.LogEntry) error {
 	wanted := slices.DeleteFunc(slices.Clone(entries), func(e queue.LogEntry) bool {
 		return !wants(k, e, s.Envelope.Trace)
 	})

@@ -1,0 +1,226 @@
+// Package pickup takes in what local users dropped into the maildrop queue
+// (pickup(8)): it reads each file, hands it to the one door, and removes it
+// when the message is durable there. Users can write anything into maildrop;
+// nothing here trusts it.
+package pickup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"iter"
+	"strconv"
+	"time"
+
+	"posthaste/internal/mail"
+	"posthaste/internal/queue"
+	"posthaste/internal/queue/record"
+)
+
+// Message is a message on its way in.
+type Message interface {
+	ID() mail.QueueID
+	Recipient(ctx context.Context, r mail.Recipient) error
+	Line(text []byte) error
+	Fragment(part []byte) error
+	Commit(ctx context.Context) error
+	Discard()
+}
+
+// Queue is the part of the queue that pickup uses; *queue.Queue has it.
+type Queue interface {
+	List(queue.Name) iter.Seq2[mail.QueueID, error]
+	Open(queue.Name, mail.QueueID) (*queue.Message, error)
+	Delete(mail.QueueID, queue.Name) error
+	Move(id mail.QueueID, from, to queue.Name) error
+}
+
+// Log is the operator's log.
+type Log interface {
+	Info(format string, args ...any)
+	Warning(format string, args ...any)
+}
+
+// Rejected is a submission that will never be taken, for the report to its
+// sender.
+type Rejected struct {
+	ID         mail.QueueID
+	Envelope   mail.Envelope
+	Recipients []mail.Recipient
+	Content    record.Content
+	Reason     *mail.Error
+}
+
+// Deps are what pickup needs from others.
+type Deps struct {
+	Queue Queue
+	Open  func(ctx context.Context, e mail.Envelope) (Message, error) // the one door
+	// Reject tells the sender; when it returns nil the file is removed.
+	Reject  func(ctx context.Context, r Rejected) error
+	Trusted func(uid uint32) bool // root and mail_owner, whose files are not user input
+	Log     Log
+	Now     func() time.Time
+}
+
+// Service is pickup.
+type Service struct {
+	deps Deps
+	wake chan struct{}
+}
+
+// New makes the service.
+func New(d Deps) *Service { return &Service{deps: d, wake: make(chan struct{}, 1)} }
+
+// Wake asks for a scan soon. It never blocks.
+func (s *Service) Wake() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Serve scans maildrop at once, at each Wake and at every interval, until the
+// context ends.
+func (s *Service) Serve(ctx context.Context, interval time.Duration) {
+	tick := time.NewTicker(interval)
+	defer tick.Stop()
+	for {
+		s.Scan(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.wake:
+		case <-tick.C:
+		}
+	}
+}
+
+// Scan takes in all that lies ready.
+func (s *Service) Scan(ctx context.Context) {
+	for id, err := range s.deps.Queue.List(queue.Maildrop) {
+		if ctx.Err() != nil {
+			return
+		}
+		if err == nil {
+			err = s.take(ctx, id)
+		}
+		if err != nil {
+			s.deps.Log.Warning("%s: %v", id, err)
+		}
+	}
+}
+
+// take takes in one file. What it returns is for the log; the file is then
+// either gone, set aside, or left for the next scan.
+func (s *Service) take(ctx context.Context, id mail.QueueID) error {
+	f, err := s.deps.Queue.Open(queue.Maildrop, id)
+	if errors.Is(err, queue.ErrGone) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if !f.Stat.Mode.IsRegular() {
+		return errors.New("maildrop: not a regular file, left alone")
+	}
+	if !f.Stat.Ready() {
+		return nil
+	}
+	sub, err := record.ReadSubmission(f, s.deps.Trusted(f.Stat.UID))
+	if err != nil {
+		return s.spoiled(id, err)
+	}
+	return s.submit(ctx, id, f.Stat.UID, sub)
+}
+
+// spoiled deals with a file that cannot be read: damaged ones are set aside,
+// since a user's mail should not vanish for a bug of some program; after an
+// I/O error the file stays.
+func (s *Service) spoiled(id mail.QueueID, err error) error {
+	if !errors.Is(err, record.ErrDamaged) {
+		return err
+	}
+	if e := s.deps.Queue.Move(id, queue.Maildrop, queue.Corrupt); e != nil && !errors.Is(e, queue.ErrGone) {
+		return errors.Join(err, e)
+	}
+	return fmt.Errorf("maildrop file moved to the corrupt queue: %w", err)
+}
+
+func (s *Service) submit(ctx context.Context, id mail.QueueID, uid uint32, sub *record.Submission) error {
+	e := sub.Envelope
+	e.Created = s.deps.Now().Truncate(time.Second)
+	e.Origin.UserID = strconv.FormatUint(uint64(uid), 10)
+	m, err := s.deps.Open(ctx, e)
+	if err != nil {
+		return s.failed(ctx, id, sub, err)
+	}
+	defer m.Discard()
+	s.deps.Log.Info("%s: uid=%d from=<%s>", m.ID(), uid, e.Sender.Quoted())
+	if err := s.feed(ctx, m, sub); err != nil {
+		if errors.Is(err, record.ErrDamaged) {
+			return s.spoiled(id, err)
+		}
+		return s.failed(ctx, id, sub, err)
+	}
+	if err := m.Commit(ctx); err != nil {
+		return s.failed(ctx, id, sub, err)
+	}
+	// From here on the message is in the queue. Should the removal fail, it
+	// is taken again at the next scan: rather twice than never.
+	if err := s.deps.Queue.Delete(id, queue.Maildrop); err != nil && !errors.Is(err, queue.ErrGone) {
+		return err
+	}
+	return nil
+}
+
+// feed hands over recipients and content.
+func (s *Service) feed(ctx context.Context, m Message, sub *record.Submission) error {
+	err := sub.Recipients(func(r mail.Recipient) error { return m.Recipient(ctx, r) })
+	if err != nil {
+		return err
+	}
+	lines := sub.Content.Lines()
+	defer lines.Close()
+	for {
+		text, complete, err := lines.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if complete {
+			err = m.Line(text)
+		} else {
+			err = m.Fragment(text)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// failed deals with a refusal: a temporary one leaves the file for the next
+// scan, a permanent one goes back to the sender.
+func (s *Service) failed(ctx context.Context, id mail.QueueID, sub *record.Submission, err error) error {
+	var refused *mail.Error
+	if !errors.As(err, &refused) || refused.Temporary() {
+		return fmt.Errorf("maildrop file is kept for later: %w", err)
+	}
+	r := Rejected{ID: id, Envelope: sub.Envelope, Content: sub.Content, Reason: refused}
+	if e := sub.Recipients(func(to mail.Recipient) error {
+		r.Recipients = append(r.Recipients, to)
+		return nil
+	}); e != nil {
+		return s.spoiled(id, e)
+	}
+	if e := s.deps.Reject(ctx, r); e != nil {
+		return fmt.Errorf("%w; its sender could not be told: %w", err, e)
+	}
+	if e := s.deps.Queue.Delete(id, queue.Maildrop); e != nil && !errors.Is(e, queue.ErrGone) {
+		return e
+	}
+	return fmt.Errorf("returned to sender <%s>: %w", sub.Envelope.Sender.Quoted(), err)
+}
