@@ -1,0 +1,101 @@
+// Command load measures the relay path side by side with the real Postfix:
+// the same configuration, the same file system, in one run, alternating. It
+// prints one row per setting, with the median of the ratios of all rounds.
+//
+// The load generator and the sink are part of this program, so that both
+// systems meet the same peers. A message counts when the sink has answered
+// 250 to it; a 250 from the system under test is measured from the final dot.
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"posthaste/test/harness"
+)
+
+// setting is one row of the table.
+type setting struct {
+	Sessions int
+	Size     int // bytes of the message
+}
+
+// figures are what one run gave.
+type figures struct {
+	Rate    float64 // messages a second, first connection to last arrival at the sink
+	CPU     float64 // milliseconds of the process tree per message
+	P50     float64 // milliseconds from final dot to 250
+	P95     float64
+	PSS     float64 // MiB, largest sum over the process tree
+	Missing int     // messages that did not arrive; anything but 0 voids the run
+	Double  int
+}
+
+func main() {
+	rounds := flag.Int("rounds", 3, "rounds for each setting; systems alternate within a round")
+	messages := flag.Int("messages", 3000, "messages in a run at 4 kB; fewer for larger ones")
+	sessions := flag.String("sessions", "1,20,100", "numbers of sessions")
+	sizes := flag.String("sizes", "1,4,100", "message sizes in kB")
+	keep := flag.Bool("keep", false, "send all messages of a session over one connection")
+	only := flag.String("only", "", "measure only this system: posthaste or postfix")
+	asJSON := flag.Bool("json", false, "print one line of JSON per setting instead of a table")
+	flag.Parse()
+	if err := run(*rounds, *messages, *sessions, *sizes, *keep, *only, *asJSON); err != nil {
+		fmt.Fprintln(os.Stderr, "load:", err)
+		os.Exit(1)
+	}
+}
+
+func run(rounds, messages int, sessions, sizes string, keep bool, only string, asJSON bool) error {
+	systems := []harness.System{harness.Ours, harness.Postfix}
+	if only != "" {
+		systems = []harness.System{harness.System(only)}
+	}
+	settings, err := parseSettings(sessions, sizes)
+	if err != nil {
+		return err
+	}
+	if !asJSON {
+		printHead()
+	}
+	for _, s := range settings {
+		n := messages
+		if s.Size > 10000 {
+			n = max(messages/8, 200)
+		}
+		if s.Sessions == 1 {
+			n = max(n/4, 100)
+		}
+		all, err := measure(systems, s, n, rounds, keep)
+		if err != nil {
+			return err
+		}
+		if asJSON {
+			if err := json.NewEncoder(os.Stdout).Encode(report(s, n, all)); err != nil {
+				return err
+			}
+		} else {
+			printRow(s, n, all)
+		}
+	}
+	return nil
+}
+
+func parseSettings(sessions, sizes string) ([]setting, error) {
+	var out []setting
+	for _, c := range strings.Split(sessions, ",") {
+		for _, z := range strings.Split(sizes, ",") {
+			n, err1 := strconv.Atoi(c)
+			kb, err2 := strconv.Atoi(z)
+			if err1 != nil || err2 != nil || n < 1 || kb < 1 {
+				return nil, fmt.Errorf("bad -sessions or -sizes: %q %q", sessions, sizes)
+			}
+			out = append(out, setting{Sessions: n, Size: kb * 1000})
+		}
+	}
+	return out, nil
+}
