@@ -1,0 +1,246 @@
+// Package peer holds the other end of mail for tests: an SMTP server that
+// answers as a test tells it and remembers what it was sent, and a client that
+// plays a written dialogue.
+package peer
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"time"
+)
+
+// Sink is an SMTP or LMTP server on a loopback port.
+type Sink struct {
+	Port     int
+	listener net.Listener
+
+	mu       sync.Mutex
+	replies  map[string][]string // by verb, "." is the final dot: next replies, the last one stays
+	keywords []string
+	messages []string
+	changed  chan struct{}
+	sessions int
+}
+
+// NewSink starts a sink that accepts everything. The keywords are what EHLO
+// announces.
+func NewSink(keywords ...string) (*Sink, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	if len(keywords) == 0 {
+		keywords = []string{"PIPELINING", "8BITMIME", "SIZE 50000000", "DSN", "ENHANCEDSTATUSCODES", "SMTPUTF8"}
+	}
+	s := &Sink{Port: l.Addr().(*net.TCPAddr).Port, listener: l, replies: map[string][]string{},
+		keywords: keywords, changed: make(chan struct{})}
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go s.serve(c)
+		}
+	}()
+	return s, nil
+}
+
+// Close stops the sink.
+func (s *Sink) Close() { s.listener.Close() }
+
+// Reply sets the replies to a verb (CONNECT, EHLO, MAIL, RCPT, DATA, "." for
+// the end of data, QUIT …): one after the other, the last for ever. "close"
+// closes the connection instead; an empty list is the normal reply.
+func (s *Sink) Reply(verb string, replies ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.replies[strings.ToUpper(verb)] = replies
+}
+
+// Keywords sets what EHLO announces.
+func (s *Sink) Keywords(keywords ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.keywords = keywords
+}
+
+// Messages are what arrived: the envelope commands, an empty line, the text
+// without dot-stuffing, with LF line ends.
+func (s *Sink) Messages() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]string(nil), s.messages...)
+}
+
+// Sessions is how many connections there were.
+func (s *Sink) Sessions() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sessions
+}
+
+// Wait waits until n messages have arrived.
+func (s *Sink) Wait(n int, limit time.Duration) error {
+	timeout := time.After(limit)
+	for {
+		s.mu.Lock()
+		have, changed := len(s.messages), s.changed
+		s.mu.Unlock()
+		if have >= n {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-timeout:
+			return fmt.Errorf("%d of %d messages arrived within %v", have, n, limit)
+		}
+	}
+}
+
+// answer is the next reply to a verb.
+func (s *Sink) answer(verb, normal string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.replies[verb]
+	if len(r) == 0 {
+		return normal
+	}
+	if len(r) > 1 {
+		s.replies[verb] = r[1:]
+	}
+	if r[0] == "" {
+		return normal
+	}
+	return r[0]
+}
+
+func (s *Sink) hello() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	lines := append([]string{"sink.example.test"}, s.keywords...)
+	for i := range lines[:len(lines)-1] {
+		lines[i] = "250-" + lines[i]
+	}
+	lines[len(lines)-1] = "250 " + lines[len(lines)-1]
+	return strings.Join(lines, "\r\n")
+}
+
+// conversation is one connection.
+type conversation struct {
+	s        *Sink
+	r        *bufio.Reader
+	conn     net.Conn
+	envelope []string
+	lmtp     bool
+	rcpts    int
+}
+
+func (s *Sink) serve(conn net.Conn) {
+	defer conn.Close()
+	s.mu.Lock()
+	s.sessions++
+	s.mu.Unlock()
+	c := &conversation{s: s, r: bufio.NewReader(conn), conn: conn}
+	if !c.say("CONNECT", "220 sink.example.test ESMTP") {
+		return
+	}
+	for {
+		line, err := c.r.ReadString('\n')
+		if err != nil {
+			return
+		}
+		if !c.command(strings.TrimRight(line, "\r\n")) {
+			return
+		}
+	}
+}
+
+// say sends a reply; false ends the connection.
+func (c *conversation) say(verb, normal string) bool {
+	text := c.s.answer(verb, normal)
+	if text == "close" {
+		return false
+	}
+	fmt.Fprintf(c.conn, "%s\r\n", text)
+	return !strings.HasPrefix(text, "421")
+}
+
+func (c *conversation) command(line string) bool {
+	verb, _, _ := strings.Cut(strings.ToUpper(line), " ")
+	switch verb {
+	case "EHLO", "LHLO":
+		c.lmtp = verb == "LHLO"
+		return c.say("EHLO", c.s.hello())
+	case "MAIL", "RSET":
+		c.envelope, c.rcpts = nil, 0
+	case "DATA":
+		return c.data()
+	case "QUIT":
+		c.say("QUIT", "221 2.0.0 Bye")
+		return false
+	}
+	if verb == "MAIL" || verb == "RCPT" {
+		reply := c.s.answer(verb, "250 2.1.0 Ok")
+		if reply[0] == '2' {
+			c.envelope = append(c.envelope, line)
+			if verb == "RCPT" {
+				c.rcpts++
+			}
+		}
+		if reply == "close" {
+			return false
+		}
+		fmt.Fprintf(c.conn, "%s\r\n", reply)
+		return true
+	}
+	return c.say(verb, "250 2.0.0 Ok")
+}
+
+func (c *conversation) data() bool {
+	reply := c.s.answer("DATA", "354 go on")
+	if reply == "close" {
+		return false
+	}
+	fmt.Fprintf(c.conn, "%s\r\n", reply)
+	if !strings.HasPrefix(reply, "354") {
+		return true
+	}
+	var text strings.Builder
+	for {
+		line, err := c.r.ReadString('\n')
+		if err != nil {
+			return false
+		}
+		if line == ".\r\n" {
+			break
+		}
+		text.WriteString(strings.TrimSuffix(strings.TrimPrefix(line, "."), "\r\n") + "\n")
+	}
+	replies := 1
+	if c.lmtp {
+		replies = c.rcpts
+	}
+	for range replies {
+		reply := c.s.answer(".", "250 2.0.0 Ok: queued as SINK")
+		if reply == "close" {
+			return false
+		}
+		if reply[0] == '2' {
+			c.s.add(strings.Join(c.envelope, "\n") + "\n\n" + text.String())
+		}
+		fmt.Fprintf(c.conn, "%s\r\n", reply)
+	}
+	return true
+}
+
+func (s *Sink) add(message string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.messages = append(s.messages, message)
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
