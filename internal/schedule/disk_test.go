@@ -1,0 +1,106 @@
+package schedule
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"posthaste/internal/deliver"
+	"posthaste/internal/mail"
+	"posthaste/internal/queue"
+)
+
+// TestWithRealQueue runs messages through a queue on disk: one is delivered, one
+// bounced in part and deferred in part.
+func TestWithRealQueue(t *testing.T) {
+	t.Parallel()
+	q, err := queue.New(queue.Options{FS: queue.DirFS(t.TempDir()), HashNames: []string{"deferred", "defer"}, HashDepth: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := q.Setup(); err != nil {
+		t.Fatal(err)
+	}
+	w := newWorld(t)
+	w.agent = func(_ context.Context, r deliver.Request, done func(mail.RecipientIndex, mail.Status)) error {
+		for i, to := range r.Recipients {
+			switch to.Address.Local() {
+			case "bad":
+				done(mail.RecipientIndex(i), mail.Bounce("5.1.1", "unknown"))
+			case "full":
+				done(mail.RecipientIndex(i), mail.Defer("4.2.2", "full"))
+			default:
+				done(mail.RecipientIndex(i), mail.Sent("2.0.0", "ok"))
+			}
+		}
+		return nil
+	}
+	s := New(w.params, w.common, Deps{Queue: Disk(q), Resolver: w, Agents: w, Notices: w, Log: w})
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(context.Background()) }()
+	good := enqueue(t, q, "good@c.test")
+	mixed := enqueue(t, q, "good@c.test", "bad@c.test", "full@c.test")
+	s.Arrived(good)
+	s.Arrived(mixed)
+	waitFor(t, func() bool {
+		_, _, gone := q.Find(good)
+		place, _, _ := q.Find(mixed)
+		return gone != nil && place == queue.Deferred
+	})
+	if err := s.Stop(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+	c, err := q.Claim(queue.Deferred, mixed, queue.ClaimOptions{Any: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if c.Info.Unfinished != 1 || c.Info.Entries[0].Address != "full@c.test" {
+		t.Errorf("left: %+v", c.Info.Entries)
+	}
+	if log, err := q.ReadLog(queue.DeferLog, mixed); err != nil || len(log) != 1 || log[0].Status.Reason != "full" {
+		t.Errorf("defer log %+v, %v", log, err)
+	}
+	if len(w.notices) != 1 || w.notices[0].Kind != NoticeBounce {
+		t.Errorf("notices %+v", w.notices)
+	}
+}
+
+func enqueue(t *testing.T, q *queue.Queue, to ...string) mail.QueueID {
+	t.Helper()
+	d, err := q.Create(queue.Incoming)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	r := d.Records()
+	r.Envelope(&mail.Envelope{Sender: "sender@a.test", Arrival: now, Created: now})
+	for _, a := range to {
+		r.Recipient(mail.Recipient{Address: mail.Address(a)})
+	}
+	r.BeginContent()
+	r.Line([]byte("Subject: hi"))
+	r.Line(nil)
+	r.Line([]byte("hello"))
+	r.BeginExtracted()
+	if err := r.End(); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Commit(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	return d.ID()
+}
+
+// waitFor waits for a condition on the disk.
+func waitFor(t *testing.T, ok func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("condition never became true")
+		}
+	}
+}

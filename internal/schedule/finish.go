@@ -1,0 +1,185 @@
+package schedule
+
+import (
+	"errors"
+	"io"
+	"time"
+
+	"posthaste/internal/mail"
+	"posthaste/internal/queue"
+	"posthaste/internal/queue/record"
+)
+
+// finish ends the attempt of a message of which nothing is left to do: notices
+// are sent, then it is removed, deferred, or put back. The disk's part is done
+// on an ender.
+func (s *Scheduler) finish(m *message) {
+	m.pending = 1 // this work
+	s.enders.add(func() {
+		err := s.end(m)
+		s.post(func() {
+			if err != nil && !errors.Is(err, queue.ErrGone) {
+				s.strand(m.id, err)
+			}
+			delete(s.messages, m.id)
+		})
+	})
+}
+
+// end decides how the attempt ends, and does it.
+func (s *Scheduler) end(m *message) error {
+	if m.interrupted {
+		s.markRest(m)
+		return m.claim.Release()
+	}
+	if !s.sendRecorded(m) {
+		return s.retry(m)
+	}
+	if m.damaged && m.deferred > 0 {
+		if err := s.readThrough(m); errors.Is(err, record.ErrDamaged) {
+			s.markRest(m)
+			s.log.Warning("%s: saved to the corrupt queue: %s", m.id, m.claim.SetAside(err))
+			return nil
+		}
+	}
+	if m.deferred > 0 {
+		why := s.expired(m)
+		if why == "" || m.unlogged {
+			// A notice made from an incomplete log would forget somebody.
+			s.warnDelay(m)
+			return s.retry(m)
+		}
+		s.log.Info("%s: from=<%s>, status=%s, returned to sender", m.id, m.about.Info.Sender.Quoted(), why)
+		if !s.notify(m, NoticeExpired, queue.DeferLog) {
+			return s.retry(m)
+		}
+	}
+	if err := m.claim.Remove(); err != nil {
+		return err
+	}
+	s.log.Info("%s: removed", m.id)
+	return nil
+}
+
+// readThrough reads the content to its end, to see whether it is really damaged
+// or a single read went wrong (durability R5).
+func (s *Scheduler) readThrough(m *message) error {
+	lines := m.about.Info.Content.Lines()
+	defer lines.Close()
+	for {
+		if _, _, err := lines.Next(); err == io.EOF {
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+}
+
+// sendRecorded sends the notices for which recipients are recorded, from this
+// attempt or from one that a crash cut short. false: not all could be sent.
+func (s *Scheduler) sendRecorded(m *message) bool {
+	ok := true
+	if s.hasLog(queue.BounceLog, m.id) {
+		ok = s.notify(m, NoticeBounce, queue.BounceLog)
+	}
+	if s.hasLog(queue.TraceLog, m.id) {
+		kinds := []NoticeKind{NoticeTrace}
+		switch {
+		case !m.about.Info.Trace.Delivers():
+			kinds = []NoticeKind{NoticeVerify}
+		case s.clears(m):
+			kinds = append(kinds, NoticeDelayCleared)
+		}
+		ok = s.notifyAll(m, kinds, queue.TraceLog) && ok
+	}
+	return ok
+}
+
+// notify sends one notice and removes the log it was made from.
+func (s *Scheduler) notify(m *message, kind NoticeKind, log queue.Name) bool {
+	return s.notifyAll(m, []NoticeKind{kind}, log)
+}
+
+// notifyAll sends notices of several kinds from one log, which is then removed;
+// a defer log stays while the message does, for the queue listing.
+func (s *Scheduler) notifyAll(m *message, kinds []NoticeKind, log queue.Name) bool {
+	for _, kind := range kinds {
+		if err := s.deps.Notices.Notify(s.ctx, s.notice(m, kind, log)); err != nil {
+			s.log.Warning("%s: sender notification: %s", m.id, err)
+			return false
+		}
+	}
+	if kinds[0] == NoticeDelay {
+		return true
+	}
+	if err := s.queue.RemoveLog(log, m.id); err != nil {
+		s.log.Warning("%s: remove the %s log: %s", m.id, log, err)
+	}
+	return true
+}
+
+func (s *Scheduler) notice(m *message, kind NoticeKind, log queue.Name) Notice {
+	info := m.about.Info
+	return Notice{
+		Kind: kind, ID: m.id, Envelope: info.Envelope,
+		Size: info.ContentSize, Content: info.Content, Log: log,
+	}
+}
+
+// markRest marks recipients that are done but are not marked, because the
+// message was going to be removed or because the disk refused.
+func (s *Scheduler) markRest(m *message) {
+	for _, r := range m.unmarked {
+		if err := s.mark(m, r); err != nil {
+			s.log.Warning("%s: mark <%s> as done: %s", m.id, r.Address, err)
+		}
+	}
+}
+
+// retry puts the message into deferred until its next attempt.
+func (s *Scheduler) retry(m *message) error {
+	s.markRest(m)
+	return m.claim.Defer(s.nextAttempt(m))
+}
+
+// nextAttempt doubles the time between attempts: the wait is the message's age,
+// within the limits of the back-off times.
+func (s *Scheduler) nextAttempt(m *message) time.Time {
+	now := s.clock.Now()
+	wait := now.Sub(m.about.Info.Created)
+	wait = min(max(wait, s.params.MinimalBackoff), max(s.params.MaximalBackoff, s.params.MinimalBackoff))
+	return now.Add(wait)
+}
+
+// warnDelay tells the sender once that the message is late.
+func (s *Scheduler) warnDelay(m *message) {
+	info := m.about.Info
+	if info.Warned || info.WarnAt.IsZero() || s.clock.Now().Before(info.WarnAt) {
+		return
+	}
+	if !s.notify(m, NoticeDelay, queue.DeferLog) {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.claim.SetWarned(); err != nil {
+		s.log.Warning("%s: note the delay warning: %s", m.id, err)
+	}
+}
+
+// strand handles a message whose file could not be moved or removed: it lies in
+// active, unclaimed. It is moved to deferred as soon as that works.
+func (s *Scheduler) strand(id mail.QueueID, err error) {
+	s.log.Warning("%s: end of delivery attempt: %s", id, err)
+	if s.stopping {
+		return // the next start finds it
+	}
+	s.after(s.params.TransportRetry, func() {
+		s.enders.add(func() {
+			err := s.queue.Move(id, queue.Active, queue.Deferred)
+			if err != nil && !errors.Is(err, queue.ErrGone) {
+				s.post(func() { s.strand(id, err) })
+			}
+		})
+	})
+}

@@ -1,0 +1,166 @@
+package schedule
+
+import (
+	"strings"
+	"time"
+
+	"posthaste/internal/mail"
+	"posthaste/internal/maillog"
+	"posthaste/internal/queue"
+	"posthaste/internal/queue/record"
+)
+
+// attempt is when and by whom a recipient was tried. The zero started means
+// that no agent was asked.
+type attempt struct {
+	service string
+	started time.Time
+	last    bool // the message is removed if this recipient is done, see entry.only
+}
+
+// outcome sums up results for the loop.
+type outcome struct {
+	deferred int
+	unlogged bool           // a deferral is missing in the defer log
+	unmarked []record.Entry // done, but not marked so in the file
+}
+
+func (o *outcome) add(p outcome) {
+	o.deferred += p.deferred
+	o.unlogged = o.unlogged || p.unlogged
+	o.unmarked = append(o.unmarked, p.unmarked...)
+}
+
+// settle records the result of one recipient: first its notice's log, then the
+// mark in the queue file, then the line in the operator's log (durability R12).
+// It runs on a goroutine other than the loop.
+func (s *Scheduler) settle(m *message, r record.Entry, st mail.Status, a attempt) outcome {
+	info := m.about.Info
+	word := st.Action.LogName()
+	entry := queue.LogEntry{Recipient: r.Recipient, Offset: r.Offset, Status: st}
+	switch {
+	case !info.Trace.Delivers():
+		// A probe or sendmail -bv is tried once, and every result is reported.
+		st, word = asReport(st)
+		entry.Status = st
+		a.last = false
+		if err := s.report(m, entry); err != nil {
+			s.log.Warning("%s: report on <%s>: %s", m.id, r.Address, err)
+		}
+	case st.Action == mail.Bounced && s.common.SoftBounce:
+		st.Action, word = mail.Deferred, "SOFTBOUNCE"
+		st.Code = "4" + strings.TrimPrefix(st.Code, "5")
+	case st.Action == mail.Bounced:
+		if err := s.queue.AppendLog(queue.BounceLog, m.id, entry); err != nil {
+			// Without a record there would be no notice: try again later.
+			s.log.Warning("%s: bounce log: %s", m.id, err)
+			st = mail.Defer("4.3.0", "bounce service failure")
+			word = st.Action.LogName()
+		} else {
+			a.last = false
+		}
+	case st.Action != mail.Deferred && s.traced(m, r):
+		a.last = false
+		if err := s.queue.AppendLog(queue.TraceLog, m.id, entry); err != nil {
+			s.log.Warning("%s: trace log: %s", m.id, err)
+		}
+	}
+	var out outcome
+	if st.Action == mail.Deferred {
+		out.deferred = 1
+		entry.Status = st
+		if err := s.queue.AppendLog(queue.DeferLog, m.id, entry); err != nil {
+			s.log.Warning("%s: defer log: %s", m.id, err)
+			out.unlogged = true
+		}
+	} else if a.last {
+		out.unmarked = []record.Entry{r}
+	} else if err := s.mark(m, r); err != nil {
+		s.log.Warning("%s: mark <%s> as done: %s", m.id, r.Address, err)
+		out.unmarked = []record.Entry{r}
+	}
+	s.deps.Log.Delivery(a.service, m.id, r.Recipient, word, st, s.delays(m, st, a))
+	return out
+}
+
+func (s *Scheduler) mark(m *message, r record.Entry) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.claim.MarkDone(r)
+}
+
+// traced tells whether the success of a recipient is recorded for a notice.
+func (s *Scheduler) traced(m *message, r record.Entry) bool {
+	return m.about.Info.Trace&mail.TraceRecord != 0 || r.Notify&mail.NotifySuccess != 0 || s.clears(m)
+}
+
+// clears tells whether the sender, who was told of a delay, is to hear of its
+// end.
+func (s *Scheduler) clears(m *message) bool {
+	return m.about.Info.Warned && s.params.ConfirmDelayCleared
+}
+
+// asReport turns a result into that of a probe.
+func asReport(st mail.Status) (mail.Status, string) {
+	if st.Action == mail.Bounced || st.Action == mail.Deferred {
+		st.Action = mail.Undeliverable
+	} else if st.Action != mail.Undeliverable {
+		st.Action = mail.Deliverable
+	}
+	return st, st.Action.LogName()
+}
+
+// report hands on the result of a probe, or records that of sendmail -bv.
+func (s *Scheduler) report(m *message, e queue.LogEntry) error {
+	if m.about.Info.Trace&mail.TraceProbe == 0 {
+		return s.queue.AppendLog(queue.TraceLog, m.id, e)
+	}
+	n := s.notice(m, NoticeProbe, "")
+	n.Results = []queue.LogEntry{e}
+	return s.deps.Notices.Notify(s.ctx, n)
+}
+
+// delays are the times for the log.
+func (s *Scheduler) delays(m *message, st mail.Status, a attempt) maillog.Delays {
+	now := s.clock.Now()
+	since := func(from, to time.Time) time.Duration { return max(0, to.Sub(from)) }
+	arrival := m.about.Info.Arrival
+	d := maillog.Delays{Total: since(arrival, now), Before: since(arrival, m.active), Setup: st.Setup, Transmit: st.Transmit}
+	if a.started.IsZero() {
+		d.Queued = since(m.active, now)
+		return d
+	}
+	d.Queued = since(m.active, a.started)
+	if st.Setup == 0 && st.Transmit == 0 {
+		d.Transmit = since(a.started, now) // the agent did not measure
+	}
+	return d
+}
+
+// deferRecipients defers recipients that no agent was asked for.
+func (s *Scheduler) deferRecipients(m *message, list []record.Entry, st mail.Status) {
+	if len(list) == 0 {
+		return
+	}
+	st = none(st)
+	m.pending++
+	s.enders.add(func() {
+		var out outcome
+		for _, r := range list {
+			out.add(s.settle(m, r, st, attempt{service: "retry"}))
+		}
+		s.post(func() {
+			m.pending--
+			s.forgetRecipients(m, len(list))
+			s.account(m, out)
+		})
+	})
+}
+
+// account takes results into the books of the message.
+func (s *Scheduler) account(m *message, out outcome) {
+	m.deferred += out.deferred
+	m.unlogged = m.unlogged || out.unlogged
+	m.unmarked = append(m.unmarked, out.unmarked...)
+	s.progress(m)
+}

@@ -1,0 +1,73 @@
+package schedule
+
+// Each transport has a pool of recipient slots (<transport>_recipient_limit),
+// which says how many recipients of messages that do not fit into memory may be
+// read for it. The slots go along the jobs in the order of arrival: the first
+// job whose message has unread recipients gets all that are free
+// (SCHEDULER_README, "dealing with memory resource limits").
+
+// giveSlots gives all free slots to the first job with unread recipients.
+func (t *transport) giveSlots() {
+	if t.freeSlots > 0 && t.unread.len() > 0 {
+		j := t.unread.top()
+		t.addSlots(j, t.freeSlots)
+		t.freeSlots = 0
+	}
+}
+
+func (t *transport) addSlots(j *job, n int) {
+	j.slots += n
+	j.message.slots += n
+}
+
+// takeSlots takes n slots of a job back to the pools. What exceeds the
+// ordinary pool was lent by the extra one.
+func (t *transport) takeSlots(j *job, n int) {
+	if n <= 0 {
+		return
+	}
+	t.addSlots(j, -n)
+	lent := min(n, t.params.extraRecipients-t.extraSlots)
+	t.extraSlots += lent
+	t.freeSlots += n - lent
+	t.giveSlots()
+}
+
+// joinUnread enters a job whose message has unread recipients. Should it come
+// before the one that holds the free slots, that one gives back what it does
+// not use.
+func (t *transport) joinUnread(j *job) {
+	if t.unread.len() > 0 && olderFirst(j, t.unread.top()) {
+		holder := t.unread.top()
+		t.unread.put(j)
+		t.takeSlots(holder, holder.slots-holder.inCore)
+	} else {
+		t.unread.put(j)
+	}
+	t.giveSlots()
+}
+
+// leaveUnread is called when all recipients of the job's message are read.
+func (t *transport) leaveUnread(j *job) {
+	t.unread.take(j)
+	t.takeSlots(j, j.slots-j.inCore)
+	t.giveSlots()
+}
+
+// grantExtra gives half of the remaining slots to a job that overtakes, so that
+// it need not read its recipients in the smallest batches.
+func (t *transport) grantExtra(j *job) {
+	free, extra := t.freeSlots/2, t.extraSlots/2
+	t.freeSlots -= free
+	t.extraSlots -= extra
+	t.addSlots(j, free+extra)
+}
+
+// releaseSlots is called when recipients of a job have left memory. A job that
+// is not the first with unread recipients keeps no more slots than recipients.
+func (t *transport) releaseSlots(j *job) {
+	if t.unread.len() > 0 && t.unread.top() == j {
+		return
+	}
+	t.takeSlots(j, j.slots-j.inCore)
+}
