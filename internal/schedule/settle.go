@@ -43,6 +43,7 @@ func (s *Scheduler) settle(m *message, r record.Entry, st mail.Status, a attempt
 		// A probe or sendmail -bv is tried once, and every result is reported.
 		st, word = asReport(st)
 		entry.Status = st
+		entry.Status.Reason = via(st)
 		a.last = false
 		if err := s.report(m, entry); err != nil {
 			s.log.Warning("%s: report on <%s>: %s", m.id, r.Address, err)
@@ -61,6 +62,7 @@ func (s *Scheduler) settle(m *message, r record.Entry, st mail.Status, a attempt
 		}
 	case st.Action != mail.Deferred && s.traced(m, r):
 		a.last = false
+		entry.Status.Reason = via(st)
 		if err := s.queue.AppendLog(queue.TraceLog, m.id, entry); err != nil {
 			s.log.Warning("%s: trace log: %s", m.id, err)
 		}
@@ -93,6 +95,9 @@ func (s *Scheduler) mark(m *message, r record.Entry) error {
 func (s *Scheduler) traced(m *message, r record.Entry) bool {
 	return m.about.Info.Trace&mail.TraceRecord != 0 || r.Notify&mail.NotifySuccess != 0 || s.clears(m)
 }
+
+// via is the reason as a report of success shows it: with who delivered.
+func via(st mail.Status) string { return "delivery via " + st.Relay + ": " + st.Reason }
 
 // clears tells whether the sender, who was told of a delay, is to hear of its
 // end.
