@@ -39,8 +39,8 @@ type Logger struct {
 	tag  string
 }
 
-// New makes a Logger whose tag is base, `postfix` or `postfix/smtpd`; the
-// first part up to a '/' is the base for Named.
+// New makes a Logger whose tag is `postfix` or `postfix/smtpd`; what is before
+// its last '/' is the base for Named.
 func New(sink Sink, tag string) *Logger {
 	base := tag
 	for i := len(tag) - 1; i >= 0; i-- {

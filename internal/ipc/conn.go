@@ -1,0 +1,272 @@
+// Package ipc is how the processes of Posthaste talk: length-prefixed frames
+// over unix sockets, with open files and the peer's identity, and small lossy
+// datagrams; and how the words of package mail look in a frame. It knows no
+// protocol: who says what when is its users' business. It may touch sockets only.
+//
+// Every size is bounded before memory is taken, because a peer may be a
+// process that was taken over.
+package ipc
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	// MaxFrame is the most bytes a frame may have.
+	MaxFrame = 16 << 20
+	// MaxFiles is the most open files that travel with one frame.
+	MaxFiles = 8
+)
+
+// ErrFrameSize is the error of a frame over MaxFrame.
+var ErrFrameSize = fmt.Errorf("frame is larger than %d bytes", MaxFrame)
+
+// Conn carries frames in both directions. Send may be called while another
+// goroutine is in Receive, and from several goroutines; Receive from one at a
+// time.
+type Conn struct {
+	conn    *net.UnixConn
+	sending sync.Mutex
+	out     []byte // frame with its head, kept for the next Send
+}
+
+// New makes a Conn on a connected stream socket and owns it.
+func New(c *net.UnixConn) *Conn { return &Conn{conn: c} }
+
+// dialTimeout bounds waiting for room in the backlog of a listener.
+const dialTimeout = 10 * time.Second
+
+// Dial connects to the stream socket at path.
+func Dial(path string) (*Conn, error) {
+	c, err := (&net.Dialer{Timeout: dialTimeout}).Dial("unix", path)
+	if err != nil {
+		return nil, err
+	}
+	return New(c.(*net.UnixConn)), nil
+}
+
+// keepFrame is the largest send buffer that is kept between frames.
+const keepFrame = 64 << 10
+
+// Send writes one frame, with open files that the peer gets as its own. The
+// files stay open here; the caller closes them when Send has returned.
+func (c *Conn) Send(frame []byte, files ...*os.File) error {
+	if len(frame) > MaxFrame {
+		return ErrFrameSize
+	}
+	rights, err := c.rights(files)
+	if err != nil {
+		return err
+	}
+	c.sending.Lock()
+	defer c.sending.Unlock()
+	c.out = binary.BigEndian.AppendUint32(c.out[:0], uint32(len(frame)))
+	c.out = append(c.out, frame...)
+	rest := c.out
+	if cap(c.out) > keepFrame {
+		c.out = nil
+	}
+	if rights != nil {
+		// The files ride on the first byte; the kernel may take only part of
+		// the data, and the rest then goes without them.
+		n, _, err := c.conn.WriteMsgUnix(rest, rights, nil)
+		if err != nil {
+			return err
+		}
+		rest = rest[n:]
+	}
+	if len(rest) > 0 {
+		_, err = c.conn.Write(rest)
+	}
+	return err
+}
+
+// rights makes the control message for files.
+func (c *Conn) rights(files []*os.File) ([]byte, error) {
+	if len(files) == 0 {
+		return nil, nil
+	}
+	if len(files) > MaxFiles {
+		return nil, fmt.Errorf("more than %d files in a frame", MaxFiles)
+	}
+	fds := make([]int, len(files))
+	for i, f := range files {
+		// Fd would make the file blocking; the raw connection does not.
+		raw, err := f.SyscallConn()
+		if err != nil {
+			return nil, err
+		}
+		if err := raw.Control(func(fd uintptr) { fds[i] = int(fd) }); err != nil {
+			return nil, err
+		}
+	}
+	return unix.UnixRights(fds...), nil
+}
+
+// Receive reads one frame and the files that came with it, which the caller
+// closes. io.EOF means that the peer closed between two frames; any other
+// error that the connection is of no more use.
+func (c *Conn) Receive() (frame []byte, files []*os.File, err error) {
+	var head [4]byte
+	files, err = c.head(head[:])
+	if err != nil {
+		CloseAll(files)
+		return nil, nil, err
+	}
+	size := binary.BigEndian.Uint32(head[:])
+	if size > MaxFrame {
+		CloseAll(files)
+		return nil, nil, ErrFrameSize
+	}
+	frame, err = c.body(int(size))
+	if err != nil {
+		CloseAll(files)
+		return nil, nil, err
+	}
+	return frame, files, nil
+}
+
+// head reads the length of a frame and the files.
+func (c *Conn) head(head []byte) ([]*os.File, error) {
+	control := make([]byte, unix.CmsgSpace(MaxFiles*4))
+	n, cn, flags, _, err := c.conn.ReadMsgUnix(head, control)
+	if errors.Is(err, io.EOF) {
+		return nil, io.EOF
+	}
+	if err != nil {
+		return nil, err
+	}
+	files, err := parseRights(control[:cn])
+	switch {
+	case err != nil:
+		return files, err
+	case flags&unix.MSG_CTRUNC != 0:
+		return files, fmt.Errorf("more than %d files in a frame", MaxFiles)
+	case n == 0:
+		return files, io.EOF
+	case n < len(head):
+		_, err = io.ReadFull(c.conn, head[n:])
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+	}
+	return files, err
+}
+
+// firstRead is how much memory a frame's announced length alone can claim.
+const firstRead = 256 << 10
+
+// body reads size bytes; memory grows with what really comes.
+func (c *Conn) body(size int) ([]byte, error) {
+	frame := make([]byte, min(size, firstRead))
+	for done := 0; ; {
+		n, err := io.ReadFull(c.conn, frame[done:])
+		if err != nil {
+			if errors.Is(err, io.EOF) && size > 0 {
+				err = io.ErrUnexpectedEOF
+			}
+			return nil, err
+		}
+		if done += n; done == size {
+			return frame, nil
+		}
+		grown := make([]byte, min(size, 4*done))
+		copy(grown, frame)
+		frame = grown
+	}
+}
+
+// parseRights turns a control message into files.
+func parseRights(control []byte) ([]*os.File, error) {
+	if len(control) == 0 {
+		return nil, nil
+	}
+	messages, err := unix.ParseSocketControlMessage(control)
+	if err != nil {
+		return nil, err
+	}
+	var files []*os.File
+	for i := range messages {
+		fds, err := unix.ParseUnixRights(&messages[i])
+		if err != nil {
+			continue // credentials or something else nobody asked for
+		}
+		for _, fd := range fds {
+			files = append(files, os.NewFile(uintptr(fd), "passed"))
+		}
+	}
+	return files, nil
+}
+
+// CloseAll closes files.
+func CloseAll(files []*os.File) {
+	for _, f := range files {
+		f.Close()
+	}
+}
+
+// Credentials tell who connected, as of the moment of connecting.
+type Credentials struct {
+	PID      int32
+	UID, GID uint32
+}
+
+// Peer returns the identity of the process at the other end.
+func (c *Conn) Peer() (Credentials, error) { return PeerOf(c.conn) }
+
+// PeerOf returns the identity of the process at the other end of a unix socket.
+func PeerOf(c *net.UnixConn) (Credentials, error) {
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return Credentials{}, err
+	}
+	var cred *unix.Ucred
+	var failed error
+	err = raw.Control(func(fd uintptr) {
+		cred, failed = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	})
+	if err = errors.Join(err, failed); err != nil {
+		return Credentials{}, err
+	}
+	return Credentials{PID: cred.Pid, UID: cred.Uid, GID: cred.Gid}, nil
+}
+
+// SetDeadline bounds sending and receiving; the zero time: no bound.
+func (c *Conn) SetDeadline(t time.Time) error { return c.conn.SetDeadline(t) }
+
+// SetReadDeadline bounds receiving.
+func (c *Conn) SetReadDeadline(t time.Time) error { return c.conn.SetReadDeadline(t) }
+
+// SetWriteDeadline bounds sending.
+func (c *Conn) SetWriteDeadline(t time.Time) error { return c.conn.SetWriteDeadline(t) }
+
+// Close ends the connection.
+func (c *Conn) Close() error { return c.conn.Close() }
+
+// Pair makes two connected ends, for tests and for a child process.
+func Pair() (a, b *Conn, err error) {
+	fds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	ends := make([]*Conn, 2)
+	for i, fd := range fds {
+		f := os.NewFile(uintptr(fd), "socketpair")
+		c, err := net.FileConn(f) // a copy of the descriptor
+		f.Close()
+		if err != nil {
+			return nil, nil, err
+		}
+		ends[i] = New(c.(*net.UnixConn))
+	}
+	return ends[0], ends[1], nil
+}
