@@ -5,9 +5,10 @@ package config
 type Common struct {
 	CompatibilityLevel string `cf:"compatibility_level" default:"0" doc:"Release whose defaults are wanted, for example 3.6."`
 	MailName           string `cf:"mail_name" default:"Postfix" doc:"Name of the mail system, shown in the banner and in Received headers."`
+	MailVersion        string `cf:"mail_version" default:"3.11.0" doc:"The Postfix release whose behaviour is provided; read by scripts and shown by $mail_version."`
 	MyHostname         string `cf:"myhostname" default:"" doc:"Internet host name of this machine; default: the machine's name."`
 	MyDomain           string `cf:"mydomain" default:"" doc:"Internet domain of this machine; default: myhostname less its first label, or localdomain."`
-	MyOrigin           string `cf:"myorigin" default:"$myhostname" doc:"Domain appended to addresses without one, for mail posted here. A file name is read."`
+	MyOrigin           string `cf:"myorigin" file:"first-line" default:"$myhostname" doc:"Domain appended to addresses without one, for mail posted here. A file name is read."`
 
 	QueueDirectory   string `cf:"queue_directory" default:"/var/spool/postfix" doc:"Root of the queue."`
 	DataDirectory    string `cf:"data_directory" default:"/var/lib/postfix" doc:"Directory for caches and locks, owned by mail_owner."`
@@ -53,6 +54,7 @@ type Common struct {
 	CleanupService        string   `cf:"cleanup_service_name" default:"cleanup" doc:"master.cf service whose -o settings the intake uses."`
 	SMTPUTF8Enable        bool     `cf:"smtputf8_enable" default:"${{$compatibility_level} <level {1} ? {no} : {yes}}" doc:"Offer and accept SMTPUTF8."`
 	ParentMatches         string   `cf:"parent_domain_matches_subdomains" default:"debug_peer_list,fast_flush_domains,mynetworks,permit_mx_backup_networks,qmqpd_authorized_clients,relay_domains,smtpd_access_maps" doc:"Parameters where domain.tld matches subdomains too."`
+	HelpfulWarnings       bool     `cf:"helpful_warnings" default:"yes" doc:"Warn about settings that contradict each other or cause trouble."`
 	LongQueueIDs          bool     `cf:"enable_long_queue_ids" default:"yes" doc:"Queue ids that are never reused (Postfix's default is no)."`
 	HashQueueNames        []string `cf:"hash_queue_names" default:"deferred, defer" doc:"Queues with subdirectories."`
 	HashQueueDepth        int      `cf:"hash_queue_depth" default:"1" doc:"Levels of subdirectories of those queues."`

@@ -7,11 +7,16 @@ var rows = [][]string{
 	0: {"internal/mail"},
 	1: {"internal/config", "internal/maillog", "internal/metrics", "internal/ipc", "internal/protocol/*"},
 	2: {"internal/table", "internal/table/*", "internal/queue", "internal/queue/*", "internal/tlspolicy"},
-	3: {"internal/address", "internal/deliver", "internal/mailbox", "internal/deliver/user", "internal/showq"},
-	4: {"internal/intake", "internal/deliver/remote"},
+	3: {"internal/address", "internal/deliver", "internal/mailbox", "internal/showq"},
+	4: {"internal/intake", "internal/deliver/remote", "internal/deliver/user"},
 	5: {"internal/receive/*", "internal/schedule", "internal/deliver/*", "internal/report"},
-	6: {"internal/system/*", "internal/command", "internal/dashboard", "internal/lawtest"},
-	7: {"cmd/*"},
+	// system is a small stack of its own: what is passed to a child, the child's
+	// skeleton, the master, the wiring.
+	6:  {"internal/system/spec", "internal/system/privilege"},
+	7:  {"internal/system/host"},
+	8:  {"internal/system/master"},
+	9:  {"internal/system/run", "internal/system/quickstart", "internal/command", "internal/command/*", "internal/dashboard", "internal/lawtest"},
+	10: {"cmd/*"},
 }
 
 // firstService and lastService are the rows that take their tables from the

@@ -68,6 +68,15 @@ func (l *Logger) Named(service string) *Logger {
 	return &Logger{sink: l.sink, base: l.base, tag: l.base + "/" + Sanitize(service)}
 }
 
+// WithBase returns a Logger for another syslog_name (a row of master.cf with
+// its own) on the same sink.
+func (l *Logger) WithBase(syslogName string) *Logger {
+	if l == nil {
+		return nil
+	}
+	return NewBase(l.sink, syslogName)
+}
+
 // Info logs a line without a prefix.
 func (l *Logger) Info(format string, args ...any) { l.log(Info, format, args) }
 

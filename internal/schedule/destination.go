@@ -163,7 +163,7 @@ func (s *Scheduler) feedbackLog(d *destination, before int) {
 // warnClogged warns about a destination that fills most of the active queue.
 func (s *Scheduler) warnClogged(d *destination) {
 	p := &s.params
-	if !p.HelpfulWarnings || p.ClogWarnTime == 0 {
+	if !s.common.HelpfulWarnings || p.ClogWarnTime == 0 {
 		return
 	}
 	active, mine := len(s.messages), d.queued+d.busy

@@ -389,7 +389,7 @@ func defaults() Params {
 	return Params{
 		QueueRunDelay: 300 * time.Second, MinimalBackoff: 300 * time.Second, MaximalBackoff: 4000 * time.Second,
 		QueueLifetime: 120 * time.Hour, BounceLifetime: 120 * time.Hour, ActiveLimit: 20000, RecipientLimit: 20000,
-		RecipientMinimum: 10, TransportRetry: time.Minute, HelpfulWarnings: true, ClogWarnTime: 300 * time.Second,
+		RecipientMinimum: 10, TransportRetry: time.Minute, ClogWarnTime: 300 * time.Second,
 		InitialConcurrency: 5, ConcurrencyLimit: 20, PositiveFeedback: "1", NegativeFeedback: "1", CohortLimit: 1,
 		DestRecipientLimit: 50, SlotCost: 5, SlotLoan: 3, SlotDiscount: 50, MinimumSlots: 3,
 		TransportRecipients: 20000, ExtraRecipients: 1000, RefillLimit: 100, RefillDelay: 5 * time.Second,

@@ -20,7 +20,6 @@ type Params struct {
 	RecipientMinimum    int           `cf:"qmgr_message_recipient_minimum" default:"10" doc:"Least recipients in memory for any message."`
 	TransportRetry      time.Duration `cf:"transport_retry_time" default:"60s" unit:"s" doc:"How long a delivery service that cannot be reached is left alone."`
 	DeferTransports     []string      `cf:"defer_transports" default:"" doc:"Transports that deliver only when the queue is flushed."`
-	HelpfulWarnings     bool          `cf:"helpful_warnings" default:"yes" doc:"Warn about settings that cause trouble."`
 	ClogWarnTime        time.Duration `cf:"qmgr_clog_warn_time" default:"300s" unit:"s" doc:"Least time between warnings that a destination fills the active queue; 0: none."`
 	FudgeFactor         int           `cf:"qmgr_fudge_factor" default:"100" doc:"Accepted; has had no effect since preemption exists."`
 	ConfirmDelayCleared bool          `cf:"confirm_delay_cleared" default:"no" doc:"Tell the sender when mail he was warned about is delivered after all."`

@@ -1,0 +1,31 @@
+# make build   compile everything into bin/
+# make run     a mail system to try out, on this terminal, without root
+# make test    all tests
+# make lint    formatting, vet, staticcheck
+
+GO      ?= go
+export CGO_ENABLED = 0
+
+# The names by which the programs are called, as Postfix has them.
+COMMANDS = postfix postconf postmap postalias newaliases sendmail mailq postsuper postcat postkick postlock postmulti
+SETGID   = postqueue postlog
+
+.PHONY: build run test lint
+
+build:
+	$(GO) build -trimpath -o bin/posthaste ./cmd/posthaste
+	$(GO) build -trimpath -o bin/postdrop ./cmd/postdrop
+	@cd bin && for name in $(COMMANDS); do ln -sf posthaste $$name; done
+	@cd bin && for name in $(SETGID); do ln -sf postdrop $$name; done
+
+run: build
+	@bin/posthaste quickstart var
+
+test: build
+	$(GO) test ./...
+
+lint:
+	@test -z "$$(gofmt -l cmd internal test)" || { gofmt -l cmd internal test; exit 1; }
+	$(GO) vet ./...
+	$(GO) -C tools build -o ../bin/staticcheck honnef.co/go/tools/cmd/staticcheck
+	bin/staticcheck ./...

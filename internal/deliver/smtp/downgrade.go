@@ -1,0 +1,289 @@
+package smtp
+
+import (
+	"bytes"
+	"strings"
+)
+
+// downgrader converts 8-bit MIME content to 7 bits for a server without
+// 8BITMIME (RFC 6152 section 3): parts declared 8bit or binary become
+// quoted-printable; multipart and message entities around them become 7bit.
+// Content without such a declaration goes through as it is, and so do 8-bit
+// bytes in headers, for which there is no general conversion.
+type downgrader struct {
+	out        lineWriter
+	state      mimeState
+	boundaries []boundary // of the multiparts around the current line, outermost first
+	midLine    bool       // the line goes on from the call before
+
+	// The header being read.
+	line     []byte // the current line as far as it was received
+	field    string // which of the two fields of interest the lines belong to, or ""
+	held     []byte // Content-Transfer-Encoding as it came, lines ended by LF
+	kind     []byte // text of Content-Type
+	encoding string // lower case; empty: not given
+	digest   bool   // default type of parts is message/rfc822
+
+	qp quotedPrintable
+}
+
+type mimeState uint8
+
+const (
+	mimeHeader mimeState = iota
+	mimePlain            // body that goes through, preamble, epilogue
+	mimeEncode           // body that becomes quoted-printable
+)
+
+type boundary struct {
+	text   string
+	digest bool
+}
+
+const (
+	// maxHeaderLine is how much of a header line is looked at.
+	maxHeaderLine = 8 << 10
+	// maxNesting is Postfix's mime_nesting_limit; deeper entities go through.
+	maxNesting = 100
+
+	contentType = "content-type"
+	transferEnc = "content-transfer-encoding"
+)
+
+func newDowngrader(out lineWriter) *downgrader {
+	return &downgrader{out: out, qp: quotedPrintable{out: out}}
+}
+
+// Write takes a part of a line. A part that begins a line but does not end it
+// must hold what tells lines apart, some hundred bytes, as queue files do.
+func (d *downgrader) Write(part []byte, complete bool) error {
+	start := !d.midLine
+	d.midLine = !complete
+	if d.state == mimeHeader {
+		return d.header(part, complete, start)
+	}
+	if start && complete && len(d.boundaries) > 0 && bytes.HasPrefix(part, dashes) {
+		if n, last, ok := d.match(part); ok {
+			return d.delimiter(part, n, last)
+		}
+	}
+	if d.state == mimeEncode {
+		return d.qp.Write(part, complete)
+	}
+	return d.out.Write(part, complete)
+}
+
+// End finishes a header without body, and the content.
+func (d *downgrader) End() error {
+	if d.state == mimeHeader {
+		if err := d.endField(); err != nil {
+			return err
+		}
+	}
+	if d.state == mimeEncode && d.midLine {
+		if err := d.qp.Write(nil, true); err != nil {
+			return err
+		}
+	}
+	return d.out.End()
+}
+
+var dashes = []byte("--")
+
+// match finds the multipart that a delimiter line belongs to (RFC 2046
+// section 5.1.1), the innermost first.
+func (d *downgrader) match(line []byte) (n int, last, ok bool) {
+	text := bytes.TrimRight(line[2:], " \t")
+	for n = len(d.boundaries) - 1; n >= 0; n-- {
+		rest, found := bytes.CutPrefix(text, []byte(d.boundaries[n].text))
+		if found && (len(rest) == 0 || bytes.Equal(rest, dashes)) {
+			return n, len(rest) > 0, true
+		}
+	}
+	return 0, false, false
+}
+
+// delimiter begins the next part of multipart n, or ends that multipart.
+func (d *downgrader) delimiter(line []byte, n int, last bool) error {
+	if last {
+		d.boundaries = d.boundaries[:n]
+		d.state = mimePlain
+	} else {
+		d.boundaries = d.boundaries[:n+1]
+		d.beginHeader(d.boundaries[n].digest)
+	}
+	return d.out.Write(line, true)
+}
+
+func (d *downgrader) beginHeader(digest bool) {
+	d.state, d.field, d.digest = mimeHeader, "", digest
+	d.line, d.held, d.kind, d.encoding = d.line[:0], d.held[:0], d.kind[:0], ""
+}
+
+// header handles a line, or part of one, of a header. The start of a line
+// decides what the line is; the two fields of interest are collected.
+func (d *downgrader) header(part []byte, complete, start bool) error {
+	if start {
+		d.line = d.line[:0]
+		if len(part) == 0 && complete {
+			return d.endHeader()
+		}
+		if c := first(part); c != ' ' && c != '\t' {
+			if err := d.endField(); err != nil {
+				return err
+			}
+			name, _, ok := bytes.Cut(part, []byte(":"))
+			if !ok { // no header line: the body begins without an empty line
+				return d.headerless(part, complete)
+			}
+			d.field = strings.ToLower(string(bytes.TrimRight(name[:min(len(name), 40)], " \t")))
+		}
+	}
+	d.line = append(d.line, part[:min(len(part), max(maxHeaderLine-len(d.line), 0))]...)
+	if d.field == transferEnc {
+		if complete {
+			d.held = append(append(d.held, d.line...), '\n')
+			d.line = d.line[:0]
+		}
+		return nil
+	}
+	if d.field == contentType && complete && len(d.kind) < maxHeaderLine {
+		d.kind = append(append(d.kind, d.line...), ' ')
+	}
+	return d.out.Write(part, complete)
+}
+
+func first(b []byte) byte {
+	if len(b) == 0 {
+		return 0
+	}
+	return b[0]
+}
+
+// headerless ends a header at a line that is none.
+func (d *downgrader) headerless(part []byte, complete bool) error {
+	if err := d.chooseBody(); err != nil {
+		return err
+	}
+	if err := d.out.Write(nil, true); err != nil {
+		return err
+	}
+	d.midLine = false
+	return d.Write(part, complete)
+}
+
+// endField passes a Content-Transfer-Encoding on unless it has to be replaced.
+func (d *downgrader) endField() error {
+	if d.field != transferEnc || len(d.held) == 0 {
+		return nil
+	}
+	_, value, _ := bytes.Cut(d.held, []byte(":"))
+	value, _, _ = bytes.Cut(bytes.TrimSpace(value), []byte(";"))
+	value, _, _ = bytes.Cut(value, []byte("("))
+	d.encoding = strings.ToLower(string(bytes.TrimSpace(value)))
+	held := d.held
+	d.held = d.held[:0]
+	if d.isEightBit() {
+		return nil
+	}
+	for line := range bytes.SplitSeq(bytes.TrimSuffix(held, []byte("\n")), []byte("\n")) {
+		if err := d.out.Write(line, true); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (d *downgrader) isEightBit() bool { return d.encoding == "8bit" || d.encoding == "binary" }
+
+// endHeader goes over to the body after the empty line.
+func (d *downgrader) endHeader() error {
+	if err := d.endField(); err != nil {
+		return err
+	}
+	nested := d.encoding
+	if err := d.chooseBody(); err != nil {
+		return err
+	}
+	if err := d.out.Write(nil, true); err != nil {
+		return err
+	}
+	kind, _, _ := parseContentType(d.kind)
+	if d.state == mimePlain && d.isMessage(kind) && nested != "base64" && nested != "quoted-printable" {
+		d.beginHeader(false)
+	}
+	return nil
+}
+
+func (d *downgrader) isMessage(kind string) bool {
+	return kind == "message/rfc822" || kind == "message/global" || kind == "" && d.digest
+}
+
+// chooseBody decides what happens to the body of the entity whose header ends,
+// and says so in that header.
+func (d *downgrader) chooseBody() error {
+	kind, border, digest := parseContentType(d.kind)
+	d.state = mimePlain
+	composite := d.isMessage(kind) || strings.HasPrefix(kind, "multipart/")
+	if border != "" && strings.HasPrefix(kind, "multipart/") && len(d.boundaries) < maxNesting {
+		d.boundaries = append(d.boundaries, boundary{border, digest})
+	}
+	switch {
+	case !d.isEightBit():
+		return nil
+	case composite:
+		return d.out.Write([]byte("Content-Transfer-Encoding: 7bit"), true)
+	}
+	d.state = mimeEncode
+	return d.out.Write([]byte("Content-Transfer-Encoding: quoted-printable"), true)
+}
+
+// parseContentType reads the type, in lower case, and the boundary of a
+// Content-Type field (RFC 2045 section 5.1).
+func parseContentType(field []byte) (kind, border string, digest bool) {
+	_, value, _ := strings.Cut(string(field), ":")
+	params := splitParams(value)
+	if len(params) == 0 {
+		return "", "", false
+	}
+	kind = strings.ToLower(strings.Join(strings.Fields(params[0]), ""))
+	for _, p := range params[1:] {
+		name, value, ok := strings.Cut(p, "=")
+		if ok && strings.EqualFold(strings.TrimSpace(name), "boundary") {
+			border = strings.TrimRight(strings.TrimSpace(value), " ")
+		}
+	}
+	return kind, border, kind == "multipart/digest"
+}
+
+// splitParams splits at ';', takes quotes and their backslashes away, and drops
+// comments.
+func splitParams(s string) []string {
+	var params []string
+	var b strings.Builder
+	quoted, depth := false, 0
+	for i := 0; i < len(s); i++ {
+		c := s[i]
+		switch {
+		case c == '\\' && (quoted || depth > 0):
+			if i++; i < len(s) && depth == 0 {
+				b.WriteByte(s[i])
+			}
+		case c == '"' && depth == 0:
+			quoted = !quoted
+		case quoted:
+			b.WriteByte(c)
+		case c == '(':
+			depth++
+		case c == ')' && depth > 0:
+			depth--
+		case depth > 0:
+		case c == ';':
+			params = append(params, b.String())
+			b.Reset()
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return append(params, b.String())
+}

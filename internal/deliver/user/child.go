@@ -1,0 +1,119 @@
+package user
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math"
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"posthaste/internal/mail"
+)
+
+// ChildFD is the descriptor number of the socket in a process made by the broker.
+const ChildFD = 3
+
+// Child is the life of a process made by the broker: it serves requests from
+// its socket until the other end is closed. It refuses to work as root, so a
+// mistake of the broker harms nobody.
+func Child(ctx context.Context) error {
+	if os.Getuid() == 0 || os.Geteuid() == 0 || os.Getgid() == 0 || os.Getegid() == 0 {
+		return errors.New("user-child: will not run with superuser rights")
+	}
+	syscall.Umask(0o077)
+	// No command gets a descriptor of ours, not even one that this process was
+	// given by mistake.
+	if err := unix.CloseRange(ChildFD, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
+		return os.NewSyscallError("close_range", err)
+	}
+	return Serve(ctx, os.NewFile(ChildFD, "planner"))
+}
+
+// Serve answers requests that come over a unix stream socket with the rights
+// of this process, one at a time. It returns nil when the peer closes. The
+// work in hand is then interrupted: a command is killed.
+func Serve(ctx context.Context, socket *os.File) error {
+	c, err := newConn(socket)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { c.Close() })
+	defer stop()
+
+	type incoming struct {
+		frame []byte
+		file  *os.File
+		err   error
+	}
+	requests := make(chan incoming)
+	go func() {
+		// Reads ahead, so that the end of the connection is seen during work.
+		for {
+			frame, files, err := c.Receive()
+			file := first(files)
+			if err != nil {
+				cancel()
+			}
+			select {
+			case requests <- incoming{frame, file, err}:
+			case <-ctx.Done():
+				closeFile(file)
+				return
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case in := <-requests:
+			if errors.Is(in.err, io.EOF) {
+				return nil
+			} else if in.err != nil {
+				return in.err
+			}
+			answer, err := answer(ctx, in.frame, in.file)
+			closeFile(in.file)
+			if err != nil {
+				return err
+			}
+			if err := c.Send(answer.encode()); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func answer(ctx context.Context, frame []byte, file *os.File) (*reply, error) {
+	r, err := decodeRequest(frame, file)
+	if err != nil {
+		return nil, err
+	}
+	me := Identity{UID: uint32(os.Geteuid()), GID: uint32(os.Getegid())}
+	var out reply
+	switch r.op {
+	case opDeliver:
+		out.warnings, err = Direct{}.Deliver(ctx, me, r.delivery)
+	case opRun:
+		out.outcome, err = Direct{}.Run(ctx, me, r.command)
+	case opRead:
+		out.file, err = Direct{}.Read(ctx, me, r.path, r.limit)
+	}
+	if err != nil && !errors.As(err, &out.err) {
+		out.err = &mail.Error{Reply: 450, Code: "4.3.0", Text: err.Error()}
+	}
+	if out.err != nil && out.err.Err != nil {
+		// The cause is for our log only and does not travel with the error.
+		out.warnings = append(out.warnings, out.err.Err.Error())
+	}
+	return &out, nil
+}

@@ -1,0 +1,57 @@
+package intake
+
+import (
+	"time"
+)
+
+// received appends the header that says how the message came here (RFC 5321
+// section 4.4). Its lines are joined by line breaks.
+func (m *Message) received(b []byte) []byte {
+	c := &m.door.params.Common
+	o := &m.envelope.Origin
+	if o.Client.Name == "" && o.Client.Address == "" {
+		b = append(b, "Received: by "...)
+		b = append(append(append(b, c.MyHostname...), " ("...), c.MailName...)
+		if m.door.options.UserID != "" {
+			b = append(append(b, ", from userid "...), m.door.options.UserID...)
+		}
+		b = append(append(b, ")\n\tid "...), m.ID()...)
+		return appendDate(append(b, "; "...), m.envelope.Arrival)
+	}
+	helo := o.Client.Helo
+	if helo == "" {
+		helo = o.Client.Name
+	}
+	b = append(append(b, "Received: from "...), helo...)
+	b = append(append(b, " ("...), o.Client.Name...)
+	b = append(append(b, " ["...), literal(o.Client.Address)...)
+	b = append(b, "])"...)
+	for _, line := range m.door.options.Trace {
+		b = append(append(b, "\n\t"...), line...)
+	}
+	b = append(append(b, "\n\tby "...), c.MyHostname...)
+	b = append(append(append(b, " ("...), c.MailName...), ") with "...)
+	b = append(append(append(b, o.Client.Protocol...), " id "...), m.ID()...)
+	if m.given == 1 {
+		b = append(append(b, "\n\tfor <"...), m.shown.Quoted()...)
+		b = append(b, ">; "...)
+	} else {
+		b = append(b, ";\n\t"...)
+	}
+	return appendDate(b, m.envelope.Arrival)
+}
+
+// literal is an address as it stands in an address literal, less the brackets.
+func literal(a string) string {
+	for i := 0; i < len(a); i++ {
+		if a[i] == ':' {
+			return "IPv6:" + a
+		}
+	}
+	return a
+}
+
+// appendDate appends the date in the form of RFC 5322 section 3.3.
+func appendDate(b []byte, t time.Time) []byte {
+	return t.AppendFormat(b, "Mon, 02 Jan 2006 15:04:05 -0700 (MST)")
+}

@@ -1,0 +1,157 @@
+package mailbox
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+
+	"golang.org/x/sys/unix"
+
+	"posthaste/internal/mail"
+)
+
+// Warnings are what a delivery wants the operator to know though it succeeded.
+type Warnings []string
+
+// Mbox appends the message to the file at path, which is made when it is
+// missing, and returns when it is durable. On any error the file is cut back
+// to its old length. Devices such as /dev/null are written to without locks.
+// Errors are *mail.Error; their text is the reason alone, for the caller to
+// put the file's name in front.
+func (m *Message) Mbox(ctx context.Context, path string, o Options) (Warnings, error) {
+	var warnings Warnings
+	var st unix.Stat_t
+	device := unix.Stat(path, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFCHR
+	if o.has(Dotlock) && !device {
+		unlock, err := o.dotlock(ctx, path)
+		switch {
+		case err == nil:
+			defer unlock()
+		case errors.Is(err, unix.EEXIST):
+			return nil, fault(err, "4.2.0", "unable to create lock file %s.lock: ", path)
+		case o.SoftDotlock:
+			warnings = append(warnings, "unable to create lock file "+path+".lock: "+errorText(err))
+		default:
+			return nil, fault(err, o.code(), "unable to create lock file %s.lock: ", path)
+		}
+	}
+	file, made, err := openMbox(path, o, device)
+	if err != nil {
+		return warnings, err
+	}
+	defer file.Close()
+	if device {
+		if err := m.Write(file, MboxFormat); err != nil {
+			return warnings, fault(err, o.code(), "error writing message: ")
+		}
+		return warnings, nil
+	}
+	if err := o.kernelLocks(ctx, int(file.Fd())); err != nil {
+		return warnings, fault(err, "4.2.0", "unable to lock for exclusive access: ")
+	}
+	return warnings, m.appendTo(file, path, made, o)
+}
+
+// appendTo writes at the end of the locked file and syncs it.
+func (m *Message) appendTo(file *os.File, path string, made bool, o Options) error {
+	size, err := file.Seek(0, io.SeekEnd)
+	if err != nil {
+		return fault(err, "4.3.0", "seek: ")
+	}
+	if err = m.Write(limited(file, size, o.MaxSize), MboxFormat); err == nil {
+		err = file.Sync()
+	}
+	if err == nil && made {
+		err = syncPath(filepath.Dir(path))
+	}
+	if err == nil {
+		return nil
+	}
+	failed := fault(err, o.code(), "error writing message: ")
+	// A cut that fails leaves half a message; nothing more can be done, but
+	// the reason must show it.
+	if cut := file.Truncate(size); cut != nil {
+		failed.Err = cut
+	} else if cut := file.Sync(); cut != nil {
+		failed.Err = cut
+	}
+	return failed
+}
+
+// openMbox opens the file without following a link, and takes it only when it
+// is a regular file with one name and, if wanted, of this user. What was
+// opened is what is examined; the name is compared afterwards, so that it
+// cannot have been swapped for a link on the way. made tells that the file is new.
+func openMbox(path string, o Options, device bool) (file *os.File, made bool, err error) {
+	const base = unix.O_WRONLY | unix.O_APPEND | unix.O_CLOEXEC | unix.O_NONBLOCK
+	if device {
+		file, err := openDevice(path, base|unix.O_NOCTTY, o)
+		return file, false, err
+	}
+	for try := 0; try < 3; try++ {
+		fd, err := unix.Open(path, base|unix.O_NOFOLLOW, 0)
+		if errors.Is(err, unix.ENOENT) {
+			made = true
+			fd, err = unix.Open(path, base|unix.O_NOFOLLOW|unix.O_CREAT|unix.O_EXCL, 0o600)
+			if errors.Is(err, unix.EEXIST) {
+				made = false
+				continue // somebody else made it just now
+			}
+			if err != nil {
+				return nil, false, fault(err, o.code(), "cannot create file exclusively: ")
+			}
+		}
+		if err != nil {
+			return nil, false, openFault(err, o)
+		}
+		if err := checkMbox(fd, path, o); err != nil {
+			unix.Close(fd)
+			return nil, false, err
+		}
+		return os.NewFile(uintptr(fd), path), made, nil
+	}
+	return nil, false, refuse("4.2.0", "file comes and goes")
+}
+
+// openDevice opens what was a device a moment ago, and takes nothing else.
+func openDevice(path string, flags int, o Options) (*os.File, error) {
+	fd, err := unix.Open(path, flags, 0)
+	if err != nil {
+		return nil, fault(err, o.code(), "cannot open file: ")
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil || st.Mode&unix.S_IFMT != unix.S_IFCHR {
+		unix.Close(fd)
+		return nil, refuse("4.2.0", "file has been replaced while it was opened")
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}
+
+// openFault says in plain words that the name is a link or an unread fifo.
+func openFault(err error, o Options) *mail.Error {
+	if errors.Is(err, unix.ELOOP) {
+		return refuse("5.2.0", "file is a symbolic link")
+	}
+	return fault(err, o.code(), "cannot open file: ")
+}
+
+func checkMbox(fd int, path string, o Options) *mail.Error {
+	var open, named unix.Stat_t
+	if err := unix.Fstat(fd, &open); err != nil {
+		return fault(err, "4.3.0", "fstat: ")
+	}
+	switch {
+	case open.Mode&unix.S_IFMT != unix.S_IFREG:
+		return refuse("5.2.0", "file is not a regular file")
+	case open.Nlink != 1:
+		return refuse("5.2.0", "file has %d hard links", open.Nlink)
+	case o.StrictOwner && int(open.Uid) != os.Geteuid():
+		return refuse("4.2.0", "destination %s is not owned by recipient", path)
+	}
+	if err := unix.Lstat(path, &named); err != nil || named.Dev != open.Dev || named.Ino != open.Ino {
+		return refuse("4.2.0", "file has been replaced while it was opened")
+	}
+	return nil
+}

@@ -1,0 +1,186 @@
+// Package host is the skeleton of a child process: it takes what master hands
+// over, opens what needs root, drops privileges, serves all its services, and
+// leaves in good order. What the services are is its caller's business.
+//
+// It may touch the descriptors it inherits and its own process; it listens
+// nowhere by itself and starts no goroutine before privileges are dropped.
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"posthaste/internal/config"
+	"posthaste/internal/maillog"
+	"posthaste/internal/system/spec"
+)
+
+// Service is a master.cf row with its sockets, ready to be served.
+type Service struct {
+	config.Service
+	Listeners []net.Listener  // stream sockets
+	Datagrams []*net.UnixConn // unix-dgram sockets
+	Fifos     []*os.File      // fifo sockets, open for reading
+}
+
+// Env is what a child has got from master.
+type Env struct {
+	Spec     *spec.Spec
+	Set      *config.Set
+	Services []Service
+	Notify   *net.UnixConn // spec.Notify; the queue process only
+	Log      *maillog.Logger
+}
+
+// Part is something a process runs: one service or several. Serve takes new
+// work until its context ends and returns nil then; work in hand may go on.
+// Drain then waits for that work, and cuts it off when its context ends.
+type Part struct {
+	Name  string
+	Serve func(ctx context.Context) error
+	Drain func(ctx context.Context) error // nil: nothing to wait for
+}
+
+// Builder makes the parts of a process. Build runs as the user that started
+// the process, often root, and opens what needs that; what it returns is
+// called after Drop.
+type Builder struct {
+	Build func(env *Env) ([]Part, error)
+	// Drop gives up privileges for good; nil: the process keeps them.
+	Drop func(env *Env) error
+}
+
+// Limits are how long work in hand may take when the process is to leave.
+type Limits struct {
+	Stop   time.Duration // master said stop, or is gone
+	Reload time.Duration // another generation has taken over
+}
+
+// DefaultLimits suit all roles.
+var DefaultLimits = Limits{Stop: 10 * time.Second, Reload: 30 * time.Minute}
+
+// Run is the life of a child process. It returns when the process should end:
+// nil after a stop or reload that it was asked for.
+func Run(b Builder, limits Limits) error {
+	env, lifeline, ready, err := inherit()
+	if err != nil {
+		return err
+	}
+	parts, err := b.Build(env)
+	if err != nil {
+		env.Log.Fatal("%s", err)
+		return err
+	}
+	if b.Drop != nil {
+		if err := b.Drop(env); err != nil {
+			env.Log.Fatal("%s: cannot give up privileges: %s", env.Spec.Role, err)
+			return err
+		}
+	}
+	return live(env, parts, lifeline, ready, limits)
+}
+
+// order tells a process to leave, with the time that work in hand may take.
+type order struct{ limit time.Duration }
+
+// orders waits for a reason to leave and passes on each.
+func orders(lifeline io.Reader, limits Limits) <-chan order {
+	out := make(chan order, 4)
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGHUP)
+	go func() {
+		for s := range signals {
+			if s == syscall.SIGHUP {
+				out <- order{limits.Reload}
+			} else {
+				out <- order{limits.Stop}
+			}
+		}
+	}()
+	go func() {
+		io.Copy(io.Discard, lifeline) // returns when master is gone
+		out <- order{limits.Stop}
+	}()
+	return out
+}
+
+// live serves parts until master says otherwise.
+func live(env *Env, parts []Part, lifeline io.Reader, ready *os.File, limits Limits) error {
+	come := orders(lifeline, limits)
+	serving, stop := context.WithCancel(context.Background())
+	defer stop()
+	failed := make(chan error, len(parts))
+	for _, p := range parts {
+		go func() {
+			if err := p.Serve(serving); err != nil {
+				failed <- fmt.Errorf("%s: %w", p.Name, err)
+			} else if serving.Err() == nil {
+				failed <- fmt.Errorf("%s: ended by itself", p.Name)
+			}
+		}()
+	}
+	ready.Write([]byte{1})
+	ready.Close()
+	var first order
+	select {
+	case err := <-failed:
+		// The truth is on disk and master restarts this process; a part that
+		// does not work must not hide behind others that do.
+		env.Log.Fatal("%s", err)
+		return err
+	case first = <-come:
+	}
+	stop()
+	return drain(env, parts, first, come)
+}
+
+// drain lets work in hand end. A later order may shorten the time for it, and
+// never lengthens it.
+func drain(env *Env, parts []Part, first order, come <-chan order) error {
+	ctx, cut := context.WithCancel(context.Background())
+	defer cut()
+	end := time.Now().Add(first.limit)
+	timer := time.AfterFunc(first.limit, cut)
+	defer timer.Stop()
+	over := make(chan error, 1)
+	go func() { over <- drainAll(ctx, parts) }()
+	for {
+		select {
+		case err := <-over:
+			if err != nil && !errors.Is(err, context.Canceled) {
+				env.Log.Warning("%s", err)
+			}
+			return nil
+		case o := <-come:
+			if t := time.Now().Add(o.limit); t.Before(end) {
+				end = t
+				timer.Reset(o.limit)
+			}
+		}
+	}
+}
+
+func drainAll(ctx context.Context, parts []Part) error {
+	errs := make([]error, len(parts))
+	var wg sync.WaitGroup
+	for i, p := range parts {
+		if p.Drain == nil {
+			continue
+		}
+		wg.Go(func() {
+			if err := p.Drain(ctx); err != nil {
+				errs[i] = fmt.Errorf("%s: %w", p.Name, err)
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}

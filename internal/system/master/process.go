@@ -1,0 +1,238 @@
+package master
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"posthaste/internal/config"
+	"posthaste/internal/system/spec"
+)
+
+// process is a child process, or the place of one between its death and its
+// next start.
+type process struct {
+	generation *generation
+	group      group
+	config     []byte
+	pid        int // 0: not running
+	ready      bool
+	started    time.Time
+	pause      time.Duration // before the next start
+}
+
+// name is what the log calls it.
+func (p *process) name() string {
+	name := "posthaste " + string(p.group.role)
+	if p.group.chroot {
+		name += " (chroot)"
+	}
+	return name
+}
+
+// Pauses before a process that died is started again: none when it lived for
+// quickDeath, else growing up to service_throttle_time.
+const (
+	quickDeath = time.Second
+	firstPause = 250 * time.Millisecond
+)
+
+// run starts p's process.
+func (m *Master) run(p *process) error {
+	g := p.generation
+	s := &spec.Spec{
+		Role: p.group.role, Chroot: p.group.chroot && m.root, Config: p.config,
+		LogFile: g.logFile != nil, QueueDir: m.queue,
+	}
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer null.Close()
+	readyR, readyW, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	defer readyW.Close()
+	stderrR, stderrW, err := os.Pipe()
+	if err != nil {
+		readyR.Close()
+		return err
+	}
+	defer stderrW.Close()
+	log := null
+	if g.logFile != nil {
+		log = g.logFile
+	}
+	files := []uintptr{null.Fd(), null.Fd(), stderrW.Fd(), 0, m.lifeline[0].Fd(), readyW.Fd(), log.Fd()}
+	for _, row := range g.plan.rows[p.group] {
+		r := spec.Row{Name: row.row.Name, Type: row.row.Type}
+		for _, a := range row.addresses {
+			r.Listeners = append(r.Listeners, len(files))
+			files = append(files, uintptr(m.sockets[a]))
+		}
+		s.Rows = append(s.Rows, r)
+	}
+	f, err := s.File()
+	if err == nil {
+		files[spec.SpecFD] = f.Fd()
+		p.pid, err = syscall.ForkExec(m.options.Program, append(slices.Clone(m.options.Child), string(p.group.role)), &syscall.ProcAttr{
+			Dir: m.queue, Env: childEnv(&g.plan.params), Files: files,
+			Sys: &syscall.SysProcAttr{Setpgid: true}, // Ctrl-C is master's business
+		})
+		f.Close()
+	}
+	if err != nil {
+		p.pid = 0
+		readyR.Close()
+		stderrR.Close()
+		return err
+	}
+	p.started, p.ready = time.Now(), false
+	go m.awaitReady(p, p.pid, readyR)
+	go m.copyErrors(p.name(), stderrR)
+	return nil
+}
+
+// childEnv is the environment of child processes. A larger heap before each
+// collection pays: a mail system makes much short-lived garbage, and memory
+// for messages is bounded elsewhere.
+func childEnv(p *Params) []string {
+	return append(p.environment(os.Environ()), "GOGC=200", "GOTRACEBACK=single")
+}
+
+// awaitReady tells the loop when the process serves. It closes r.
+func (m *Master) awaitReady(p *process, pid int, r *os.File) {
+	defer r.Close()
+	if n, _ := r.Read(make([]byte, 1)); n == 0 {
+		return // it died, which is noticed elsewhere
+	}
+	m.post(func() {
+		if p.pid != pid {
+			return
+		}
+		p.ready = true
+		switch g := p.generation; {
+		case !g.ready():
+		case g == m.next:
+			m.promote()
+		case g == m.current:
+			m.serving = true
+			m.started(nil)
+		}
+	})
+}
+
+// maxErrorLine bounds a line that a dying process writes.
+const maxErrorLine = 4096
+
+// copyErrors logs what a process says on its standard error: the stack of a
+// panic, mostly.
+func (m *Master) copyErrors(name string, r *os.File) {
+	defer r.Close()
+	in := bufio.NewReaderSize(r, maxErrorLine)
+	for {
+		line, err := in.ReadSlice('\n')
+		if text := strings.TrimRight(string(line), "\r\n"); text != "" {
+			m.post(func() { m.log.Warning("%s: %s", name, text) })
+		}
+		if err != nil && !errors.Is(err, bufio.ErrBufferFull) {
+			if !errors.Is(err, io.EOF) {
+				m.post(func() { m.log.Warning("%s: standard error: %s", name, err) })
+			}
+			return
+		}
+	}
+}
+
+// reap takes notice of all processes that ended, also of those that nobody
+// knows: as process 1 master inherits orphans.
+func (m *Master) reap() {
+	for {
+		var status unix.WaitStatus
+		pid, err := unix.Wait4(-1, &status, unix.WNOHANG, nil)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || pid <= 0 {
+			return
+		}
+		for g := range m.generations() {
+			for _, p := range g.processes {
+				if p.pid == pid {
+					m.died(p, status)
+				}
+			}
+		}
+	}
+}
+
+// died decides what follows the end of a process.
+func (m *Master) died(p *process, status unix.WaitStatus) {
+	pid := p.pid
+	p.pid, p.ready = 0, false
+	g := p.generation
+	expected := m.stopping || g != m.current && g != m.next
+	switch {
+	case status.Signaled() && !expected:
+		m.log.Warning("process %s pid %d killed by signal %d", p.name(), pid, status.Signal())
+	case status.ExitStatus() > 0:
+		m.log.Warning("process %s pid %d exit status %d", p.name(), pid, status.ExitStatus())
+	}
+	if p.group.role == spec.Queue && !m.stopping {
+		rescan()
+	}
+	switch {
+	case m.stopping:
+	case m.old[g]:
+		if !g.alive() {
+			delete(m.old, g)
+			g.closeLog()
+		}
+	case g == m.next:
+		m.giveUp(errors.New("process " + p.name() + " does not start"))
+	case g != m.current:
+	case !m.serving:
+		m.fail(errors.New("process " + p.name() + " does not start"))
+	default:
+		m.again(p)
+	}
+}
+
+// again starts a process that died: at once, unless it had just been started.
+func (m *Master) again(p *process) {
+	switch {
+	case time.Since(p.started) >= quickDeath:
+		p.pause = 0
+	case p.pause == 0:
+		p.pause = firstPause
+	default:
+		throttle, err := config.ParseDuration(p.generation.plan.params.ThrottleTime, "s")
+		if err != nil {
+			throttle = time.Minute // not reached: load has parsed it
+		}
+		p.pause = min(2*p.pause, throttle)
+	}
+	if p.pause >= time.Second {
+		m.log.Warning("%s: bad command startup -- throttling", p.name())
+	}
+	time.AfterFunc(p.pause, func() {
+		m.post(func() {
+			if m.stopping || p.generation != m.current || p.pid != 0 {
+				return
+			}
+			if err := m.run(p); err != nil {
+				m.log.Warning("cannot start %s: %s", p.name(), err)
+				p.started = time.Now()
+				m.again(p)
+			}
+		})
+	})
+}

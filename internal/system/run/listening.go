@@ -1,0 +1,57 @@
+package run
+
+import (
+	"context"
+	"errors"
+	"net"
+
+	"posthaste/internal/system/host"
+)
+
+// server is a service that accepts connections.
+type server interface {
+	Serve(ctx context.Context, l net.Listener) error
+	Drain(ctx context.Context) error
+}
+
+// listening makes a part of a server and the sockets of its row.
+func listening(s host.Service, srv server) host.Part {
+	return host.Part{
+		Name: s.Name,
+		Serve: func(ctx context.Context) error {
+			return serveAll(ctx, s.Listeners, func(l net.Listener) error { return srv.Serve(ctx, l) })
+		},
+		Drain: srv.Drain,
+	}
+}
+
+// serveAll serves several listeners until ctx ends or one of them fails.
+func serveAll(ctx context.Context, listeners []net.Listener, serve func(net.Listener) error) error {
+	ended := make(chan error, len(listeners))
+	for _, l := range listeners {
+		go func() { ended <- serve(l) }()
+	}
+	for range listeners {
+		if err := <-ended; err != nil {
+			return err
+		}
+	}
+	<-ctx.Done() // a service without sockets does not end the process
+	return nil
+}
+
+// accept calls each for every connection of l, until ctx ends.
+func accept(ctx context.Context, l net.Listener, each func(net.Conn)) error {
+	stop := context.AfterFunc(ctx, func() { l.Close() })
+	defer stop()
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+				return nil
+			}
+			return err
+		}
+		go each(c)
+	}
+}

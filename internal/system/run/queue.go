@@ -1,0 +1,203 @@
+package run
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+
+	"posthaste/internal/address"
+	"posthaste/internal/deliver"
+	"posthaste/internal/deliver/remote"
+	"posthaste/internal/ipc"
+	"posthaste/internal/mail"
+	"posthaste/internal/maillog"
+	"posthaste/internal/queue"
+	"posthaste/internal/schedule"
+	"posthaste/internal/system/host"
+	"posthaste/internal/system/spec"
+)
+
+// queueManager builds the process that owns the queue.
+func queueManager(env *host.Env) ([]host.Part, error) {
+	p := newProcess(env)
+	r, err := p.find("qmgr")
+	if err != nil {
+		return nil, err
+	}
+	q, err := r.openQueue()
+	if err != nil {
+		return nil, err
+	}
+	// The door rings a bell in this process; the scheduler is made later, and
+	// nothing comes in before that.
+	var sched *schedule.Scheduler
+	d, err := p.newDoor(q, func(id mail.QueueID) { sched.Arrived(id) })
+	if err != nil {
+		return nil, err
+	}
+	notices, err := p.newNotices(q, d)
+	if err != nil {
+		return nil, err
+	}
+	if sched, err = r.newScheduler(q, notices); err != nil {
+		return nil, r.fault(err)
+	}
+	take, wake, err := p.pickup(q, d, notices)
+	if err != nil {
+		return nil, err
+	}
+	parts := []host.Part{
+		{Name: "qmgr", Serve: func(context.Context) error { return sched.Serve(context.Background()) }, Drain: sched.Stop},
+		hints(env.Notify, sched),
+		take,
+	}
+	return append(parts, p.queueSockets(q, d, sched, wake)...), nil
+}
+
+// newScheduler makes the queue manager.
+func (r *row) newScheduler(q *queue.Queue, notices schedule.Notifier) (*schedule.Scheduler, error) {
+	var params schedule.Params
+	if err := r.snap.Bind(&params); err != nil {
+		return nil, err
+	}
+	rewriting, deps, err := r.addresses()
+	if err != nil {
+		return nil, err
+	}
+	agents, logs, err := r.process.agents(r.log)
+	if err != nil {
+		return nil, err
+	}
+	return schedule.New(params, r.common, schedule.Deps{
+		Queue: schedule.Disk(q), Resolver: newRoutes(rewriting, deps), Agents: agents, Notices: notices,
+		Log: schedule.OperatorLog(r.log, logs), Override: r.snap.Transport, Unreachable: remote.Unavailable,
+	}), nil
+}
+
+// routes finds the route of a recipient; probes may take others.
+type routes struct{ mail *address.Resolver }
+
+func newRoutes(p address.Params, d address.Deps) routes {
+	return routes{address.NewResolver(p, d)}
+}
+
+// Resolve implements schedule.Resolver.
+func (r routes) Resolve(ctx context.Context, sender, recipient mail.Address) (schedule.Route, error) {
+	route, err := r.mail.Resolve(ctx, sender, recipient)
+	if err != nil {
+		return schedule.Route{}, err
+	}
+	return schedule.Route{
+		Transport: route.Transport, Nexthop: route.Nexthop, Recipient: route.Recipient,
+		Local: route.Class == address.ClassLocal,
+	}, nil
+}
+
+// agents are the delivery services of master.cf, each in another process.
+type agents map[string]agent
+
+type agent struct {
+	client  *remote.Client
+	maxproc int
+}
+
+// Agent implements schedule.Agents.
+func (a agents) Agent(service string) (deliver.Agent, int, error) {
+	found, ok := a[service]
+	if !ok {
+		return nil, 0, fmt.Errorf("no service %q in master.cf", service)
+	}
+	return found.client, found.maxproc, nil
+}
+
+// keepConnections is how many idle connections to an unlimited service are kept.
+const keepConnections = 100
+
+// agents makes clients of all delivery services, and finds the name each of
+// them has in the log.
+func (p *process) agents(other *maillog.Logger) (agents, func(string) *maillog.Logger, error) {
+	clients, logs := agents{}, map[string]*maillog.Logger{}
+	for _, s := range p.env.Set.Master.Services {
+		role := spec.Roles[s.Command]
+		if s.Type != "unix" || role != spec.Outbound && role != spec.Local {
+			continue
+		}
+		r, err := p.row(s)
+		if err != nil {
+			return nil, nil, err
+		}
+		n := r.maxproc()
+		keep := n
+		if keep == 0 {
+			keep = keepConnections
+		}
+		clients[s.Name] = agent{remote.NewClient(socket(s), keep), n}
+		logs[s.Name] = r.log
+	}
+	return clients, func(service string) *maillog.Logger {
+		if l := logs[service]; l != nil {
+			return l
+		}
+		return other
+	}, nil
+}
+
+// hints takes what other processes tell of new mail.
+func hints(socket *net.UnixConn, sched *schedule.Scheduler) host.Part {
+	return host.Part{Name: "notify", Serve: func(ctx context.Context) error {
+		stop := context.AfterFunc(ctx, func() { socket.Close() })
+		defer stop()
+		buf := make([]byte, ipc.MaxDatagram)
+		for {
+			n, err := socket.Read(buf)
+			if ctx.Err() != nil {
+				return nil
+			}
+			if err != nil {
+				return err
+			}
+			switch id := mail.QueueID(buf[:n]); {
+			case id.Valid():
+				sched.Arrived(id)
+			default:
+				sched.ScanIncoming()
+			}
+		}
+	}}
+}
+
+// queueSockets serves the sockets of the rows of this process.
+func (p *process) queueSockets(q *queue.Queue, d *door, sched *schedule.Scheduler, wakePickup func()) []host.Part {
+	serve := map[string]func(context.Context, net.Conn){
+		"cleanup": submitServer{d, p.log}.serve,
+		"pickup":  trigger(func(byte) { wakePickup() }),
+		"qmgr":    trigger(func(c byte) { wish(sched, c) }),
+		"flush":   flushServer{sched}.serve,
+		"showq":   showqServer{q, p.log}.serve,
+	}
+	var parts []host.Part
+	for _, s := range p.env.Services {
+		each := serve[s.Command]
+		if each == nil {
+			// bounce, defer, trace, verify: function calls in this process.
+			each = func(context.Context, net.Conn) {}
+		}
+		parts = append(parts, host.Part{Name: s.Name, Serve: func(ctx context.Context) error {
+			for _, f := range s.Fifos {
+				go readTriggers(ctx, f, each)
+			}
+			return serveAll(ctx, s.Listeners, func(l net.Listener) error {
+				return accept(ctx, l, func(c net.Conn) {
+					defer c.Close()
+					each(ctx, c)
+				})
+			})
+		}})
+	}
+	return parts
+}
+
+// ownUser tells whether a user may put anything into maildrop: root, and the
+// user of this process.
+func ownUser(uid uint32) bool { return uid == 0 || int(uid) == os.Geteuid() }
