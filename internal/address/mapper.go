@@ -45,7 +45,7 @@ func (m *Mapper) Map(ctx context.Context, maps *table.Maps, a mail.Address, prop
 // valueAddresses reads the addresses in a table's value. One plain address,
 // the usual case, needs no parser.
 func valueAddresses(value string) []Mailbox {
-	if strings.IndexAny(value, " \t\r\n,;:<>()[]\"\\") < 0 {
+	if !strings.ContainsAny(value, " \t\r\n,;:<>()[]\"\\") {
 		return []Mailbox{{Address: mail.Address(value)}}
 	}
 	return ParseAddresses(value, valueTokenLimit)

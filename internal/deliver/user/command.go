@@ -93,7 +93,7 @@ func (c *Command) run(ctx context.Context) (Outcome, error) {
 		return notStarted(argv[0], c.Dir, err)
 	}
 	fed := c.feed(stdin, cmd.Cancel)
-	err = cmd.Wait()
+	cmd.Wait() // what became of it is in ProcessState
 	// What the command left running in its group must not outlive it: it still
 	// holds our pipe, and the recipient's time is used up.
 	timedOut := errors.Is(ctx.Err(), context.DeadlineExceeded)

@@ -34,19 +34,18 @@ type Writer struct {
 	err      error
 	maildrop bool // no size record
 
-	dataOffset  int64
-	dataEnd     int64
-	digest      uint32
-	digestFrom  int // start in buf of content bytes not yet in digest
-	inContent   bool
-	lastLine    bool // the last content record was Text: no unfinished line
-	recipients  int64
-	inGroup     bool // envelope: a recipient group was begun
-	mixed       bool
-	notify      mail.Notify
-	options     mail.Options
-	warn        string
-	sizeWritten int64 // payload bytes of content, for ContentSize
+	dataOffset int64
+	dataEnd    int64
+	digest     uint32
+	digestFrom int // start in buf of content bytes not yet in digest
+	inContent  bool
+	lastLine   bool // the last content record was Text: no unfinished line
+	recipients int64
+	inGroup    bool // envelope: a recipient group was begun
+	mixed      bool
+	notify     mail.Notify
+	options    mail.Options
+	warn       string
 }
 
 // NewWriter begins a queue file: the size record is reserved.

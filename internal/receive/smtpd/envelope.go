@@ -23,7 +23,6 @@ type transaction struct {
 	chunks    *smtp.ChunkReader
 	size      int64 // bytes of content so far
 	failed    bool  // a chunk was refused; what follows it is not taken
-	refusal   *smtp.Reply
 }
 
 // endTransaction forgets the transaction; a message that was not committed is
