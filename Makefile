@@ -1,6 +1,7 @@
 # make build   compile everything into bin/
 # make run     a mail system to try out, on this terminal, without root
 # make test    all tests
+# make bench   speed, side by side with the real Postfix
 # make lint    formatting, vet, staticcheck
 
 GO      ?= go
@@ -10,7 +11,7 @@ export CGO_ENABLED = 0
 COMMANDS = postfix postconf postmap postalias newaliases sendmail mailq postsuper postcat postkick postlock postmulti
 SETGID   = postqueue postlog
 
-.PHONY: build run test lint
+.PHONY: build run test lint bench
 
 build:
 	$(GO) build -trimpath -o bin/posthaste ./cmd/posthaste
@@ -22,10 +23,14 @@ run: build
 	@bin/posthaste quickstart var
 
 test: build
-	$(GO) test ./...
+	@scripts/test
 
 lint:
 	@test -z "$$(gofmt -l cmd internal test)" || { gofmt -l cmd internal test; exit 1; }
 	$(GO) vet ./...
 	$(GO) -C tools build -o ../bin/staticcheck honnef.co/go/tools/cmd/staticcheck
 	bin/staticcheck ./...
+
+# The relay side by side with the real Postfix; needs root and Debian's postfix.
+bench: build
+	$(GO) run ./test/load
