@@ -4,6 +4,7 @@ import (
 	"net"
 	"os"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -12,13 +13,18 @@ import (
 const MaxDatagram = 4096
 
 // Hint sends small datagrams to a socket that may be absent, full or replaced:
-// what cannot be sent at once is dropped, because whoever listens finds the
-// work by itself, only later. It is safe for concurrent use.
+// what cannot be sent at once is dropped. When a full socket was the reason, an
+// empty datagram follows as soon as there is room: it tells the listener to look
+// for what it missed. It is safe for concurrent use.
 type Hint struct {
 	path string
 	mu   sync.Mutex
 	conn *net.UnixConn // nil: not connected
+	late bool          // a datagram was dropped and the listener is not yet told
 }
+
+// remindInterval is how often a full socket is tried again.
+const remindInterval = 10 * time.Millisecond
 
 // NewHint makes a Hint for the datagram socket at path. It connects when first
 // used.
@@ -40,6 +46,10 @@ func (h *Hint) Send(payload []byte) bool {
 		case nil:
 			return true
 		case unix.EAGAIN:
+			if !h.late {
+				h.late = true
+				go h.remind()
+			}
 			return false
 		}
 		// The listener was replaced: connect to its successor.
@@ -47,6 +57,22 @@ func (h *Hint) Send(payload []byte) bool {
 		h.conn = nil
 	}
 	return false
+}
+
+// remind sends the empty datagram that stands for all that was dropped.
+func (h *Hint) remind() {
+	for {
+		time.Sleep(remindInterval)
+		h.mu.Lock()
+		sent := h.conn == nil || sendNow(h.conn, nil) != unix.EAGAIN
+		if sent {
+			h.late = false
+		}
+		h.mu.Unlock()
+		if sent {
+			return
+		}
+	}
 }
 
 // sendNow sends without waiting for room.
