@@ -108,10 +108,7 @@ func (p *postconf) showMaster(v *view) error {
 // are left alone: their macros are the command's own (${recipient}).
 func (p *postconf) expandRow(v *view, s config.Service) (config.Service, error) {
 	s.Overrides = append(slices.Clone(p.overrides), s.Overrides...)
-	snap, err := config.ForService(v.main, p.env.Catalog, s)
-	if err != nil {
-		return s, err
-	}
+	snap := config.Unchecked(v.main, p.env.Catalog, s)
 	own := s.Overrides[len(p.overrides):]
 	s.Overrides = own
 	for _, o := range own {

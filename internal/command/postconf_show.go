@@ -37,8 +37,8 @@ func (p *postconf) load() (*view, error) {
 		return nil, err
 	}
 	v.usage = config.Analyse(p.env.Catalog, v.main, v.master, p.overrides)
-	v.snap, err = config.New(v.main, p.env.Catalog, p.overrides)
-	return v, err
+	v.snap = config.Unchecked(v.main, p.env.Catalog, config.Service{Overrides: p.overrides})
+	return v, nil
 }
 
 // findings prints what looks like a mistake in the files that were shown: with
@@ -56,6 +56,11 @@ func (p *postconf) findings(v *view) {
 	for _, f := range v.usage.Unused {
 		if shown(f) {
 			p.env.Warn("%s: unused parameter: %s=%s", f.File, f.Name, f.Value)
+		}
+	}
+	for _, f := range v.usage.Comments {
+		if shown(f) {
+			p.env.Warn("%s: #comment after other text is not allowed: %s = %s", f.File, f.Name, f.Value)
 		}
 	}
 }
@@ -114,9 +119,7 @@ func (p *postconf) showDefaults() error {
 	// A broken or missing master.cf is no reason to hide the defaults.
 	v.master, _ = config.ReadMaster(p.path("master.cf"))
 	v.usage = config.Analyse(p.env.Catalog, v.main, v.master, nil)
-	if v.snap, err = config.New(v.main, p.env.Catalog, []config.Override{}); err != nil {
-		return err
-	}
+	v.snap = config.Unchecked(v.main, p.env.Catalog, config.Service{})
 	names := p.args
 	if len(names) == 0 {
 		names = v.usage.Names(p.classes)

@@ -32,6 +32,29 @@ func (s *Snapshot) computed(name string) (value string, ok bool, err error) {
 	return value, err == nil, err
 }
 
+// lookupWithout is Lookup while a default is being computed: the hidden names,
+// unless set, are empty. So `mydomain = $myhostname`, with the host name to be
+// made from mydomain, is an empty domain, as in Postfix, and not a loop. The
+// lists of hidden names grow from mynetworks over mydomain to myhostname,
+// which is why the recursion ends.
+func (s *Snapshot) lookupWithout(name string, hidden ...string) (string, error) {
+	scope := func(name string) (string, bool, error) {
+		if slices.Contains(hidden, name) && !s.IsSet(name) {
+			return "", false, nil
+		}
+		return s.raw(name)
+	}
+	raw, _, err := scope(name)
+	if err != nil {
+		return "", err
+	}
+	value, err := expand(raw, scope)
+	if err != nil {
+		return "", s.fault(name, fmt.Sprintf("parameter %s: %v", name, err))
+	}
+	return value, nil
+}
+
 // defaultHostname is the machine's name; a name without a dot gets mydomain
 // when that is set, else localdomain.
 func (s *Snapshot) defaultHostname() (string, error) {
@@ -45,7 +68,7 @@ func (s *Snapshot) defaultHostname() (string, error) {
 	}
 	domain := fallbackDomain
 	if s.IsSet("mydomain") {
-		if domain, _, err = s.Lookup("mydomain"); err != nil {
+		if domain, err = s.lookupWithout("mydomain", "myhostname", "mydomain", "mynetworks"); err != nil {
 			return "", err
 		}
 	}
@@ -54,7 +77,7 @@ func (s *Snapshot) defaultHostname() (string, error) {
 
 // defaultDomain is myhostname without its first label.
 func (s *Snapshot) defaultDomain() (string, error) {
-	name, _, err := s.Lookup("myhostname")
+	name, err := s.lookupWithout("myhostname", "mydomain", "mynetworks")
 	if err != nil {
 		return "", err
 	}
@@ -67,7 +90,7 @@ func (s *Snapshot) defaultDomain() (string, error) {
 // defaultNetworks makes mynetworks from the addresses mail is received on, as
 // mynetworks_style says: host, subnet or class.
 func (s *Snapshot) defaultNetworks() (string, error) {
-	style, _, err := s.Lookup("mynetworks_style")
+	style, err := s.lookupWithout("mynetworks_style", "mynetworks")
 	if err != nil {
 		return "", err
 	}
@@ -116,11 +139,11 @@ func classBits(addr netip.Addr) int {
 // select, each with the mask of its interface; IPv4 first. An address given
 // there that no interface has stands alone, with a full mask.
 func (s *Snapshot) OwnNetworks() ([]netip.Prefix, error) {
-	text, _, err := s.Lookup("inet_interfaces")
+	text, err := s.lookupWithout("inet_interfaces", "mynetworks")
 	if err != nil {
 		return nil, err
 	}
-	protocols, _, err := s.Lookup("inet_protocols")
+	protocols, err := s.lookupWithout("inet_protocols", "mynetworks")
 	if err != nil {
 		return nil, err
 	}

@@ -9,6 +9,7 @@ package config
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 )
@@ -69,19 +70,17 @@ const maxFile = 16 << 20
 // readFile reads a configuration file. Its errors read as Postfix's do:
 // `open FILE: No such file or directory`.
 func readFile(path string) ([]byte, error) {
-	st, err := os.Stat(path)
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, openError(path, err)
 	}
-	if !st.Mode().IsRegular() && st.Mode()&(os.ModeNamedPipe|os.ModeCharDevice) == 0 {
-		return nil, fmt.Errorf("open %s: not a regular file", path)
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, openError(path, err)
 	}
-	if st.Size() > maxFile {
+	if len(data) > maxFile {
 		return nil, fmt.Errorf("open %s: file is larger than %d bytes", path, maxFile)
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		return nil, openError(path, err)
 	}
 	return data, nil
 }

@@ -32,7 +32,7 @@ func appendWords(text string, width int, words []string, fold bool) string {
 	var b strings.Builder
 	b.WriteString(text)
 	for _, w := range words {
-		if fold && width+1+len(w) > foldWidth {
+		if fold && width+1+len(w) > foldWidth && w[0] != '#' {
 			b.WriteString("\n" + foldIndent + w)
 			width = len(foldIndent) + len(w)
 			continue
@@ -77,7 +77,8 @@ func formatArgs(text string, s Service, fold bool) string {
 			i++
 			word += " " + s.Fields.Command[i]
 		}
-		if override || fresh || width+1+len(word) > foldWidth {
+		// A '#' at the start of a line would make it a comment.
+		if (override || fresh || width+1+len(word) > foldWidth) && word[0] != '#' {
 			text += "\n" + foldIndent + word
 			width = len(foldIndent) + len(word)
 		} else {

@@ -107,6 +107,12 @@ func (f *MasterFile) Find(name, typ string) (Service, bool) {
 	return Service{}, false
 }
 
+// Chrooted tells whether the service runs below the queue directory: its
+// column says so, or is '-' at a compatibility level below 1.
+func (s Service) Chrooted(level Level) bool {
+	return s.Chroot || s.ChrootAuto && level.Compare(Level{Major: 1}) < 0
+}
+
 // Host splits the name of an inet service: the host part without brackets
 // (empty: the addresses of inet_interfaces) and the port or service name.
 func (s Service) Host() (host, port string) {

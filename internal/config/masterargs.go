@@ -6,31 +6,31 @@ import (
 	"strings"
 )
 
-// splitArgs splits a row at white space. A word that begins with '{' reaches
-// to its closing brace and stays one word, braces included.
+// splitArgs splits a row at white space outside braces. A word that begins
+// with '{' must end with the brace that closes it; it keeps its braces.
 func splitArgs(text string) ([]string, error) {
 	var out []string
 	for text = trimLeft(text); text != ""; text = trimLeft(text) {
-		// `-o{ name = value }` is `-o` and a group, as Postfix reads it.
-		if strings.HasPrefix(text, "-o{") {
-			out, text = append(out, "-o"), text[2:]
-		}
-		if text[0] == '{' {
-			end := closingBrace(text)
-			if end < 0 {
-				return nil, fmt.Errorf("missing '}' in \"%s\"", excerpt(text))
+		end, depth := 0, 0
+		for ; end < len(text) && (depth > 0 || !isSpace(text[end])); end++ {
+			switch {
+			case text[end] == '{':
+				depth++
+			case text[end] == '}' && depth > 0:
+				depth--
 			}
-			if rest := text[end+1:]; rest != "" && !isSpace(rest[0]) {
-				return nil, fmt.Errorf("syntax error after '}' in \"%s\"", excerpt(text))
+		}
+		word := text[:end]
+		if word[0] == '{' {
+			switch closingBrace(word) {
+			case len(word) - 1:
+			case -1:
+				return nil, fmt.Errorf("missing '}' in \"%s\"", excerpt(word))
+			default:
+				return nil, fmt.Errorf("syntax error after '}' in \"%s\"", excerpt(word))
 			}
-			out, text = append(out, text[:end+1]), text[end+1:]
-			continue
 		}
-		end := strings.IndexFunc(text, isSpaceRune)
-		if end < 0 {
-			end = len(text)
-		}
-		out, text = append(out, text[:end]), text[end:]
+		out, text = append(out, word), text[end:]
 	}
 	return out, nil
 }
@@ -49,43 +49,42 @@ func ungroup(word string) string {
 // the way: `-o` and its setting apart, white space inside braces trimmed.
 func (s *Service) parseCommand(words []string) error {
 	s.Command = ungroup(words[0])
-	if s.Command == "" || strings.HasPrefix(s.Command, "-") {
+	if s.Command == "" || s.Command[0] == '-' || strings.ContainsFunc(s.Command, isSpaceRune) {
 		return fmt.Errorf("invalid command field \"%s\"", excerpt(words[0]))
 	}
 	s.Fields.Command = []string{s.Command}
-	words = words[1:]
-	for len(words) > 0 {
+	for words = words[1:]; len(words) > 0; words = words[1:] {
 		word := words[0]
-		switch {
-		case word == "-o":
-			if len(words) < 2 {
+		flags := len(word) - len(strings.TrimLeft(word[1:], "vD")) // '-' and leading flags
+		if word[0] != '-' || len(word) == 1 || flags < len(word) && word[flags] != 'o' {
+			break
+		}
+		s.Verbose += strings.Count(word[:flags], "v")
+		s.Debug = s.Debug || strings.Contains(word[:flags], "D")
+		if flags > 1 {
+			s.Fields.Command = append(s.Fields.Command, word[:flags])
+		}
+		if flags == len(word) {
+			continue
+		}
+		setting := word[flags+1:] // what follows the 'o', or the next word
+		if setting == "" {
+			if words = words[1:]; len(words) == 0 {
 				return errors.New("missing name=value after -o")
 			}
-			words = words[1:]
-			if err := s.override(ungroup(words[0])); err != nil {
-				return err
-			}
-		case strings.HasPrefix(word, "-o"):
-			if err := s.override(word[2:]); err != nil {
-				return err
-			}
-		case len(word) > 1 && word[0] == '-' && strings.Trim(word[1:], "vD") == "":
-			s.Verbose += strings.Count(word, "v")
-			s.Debug = s.Debug || strings.Contains(word, "D")
-			s.Fields.Command = append(s.Fields.Command, word)
-		default:
-			s.arguments(words)
-			return nil
+			setting = words[0]
 		}
-		words = words[1:]
+		if err := s.override(ungroup(setting)); err != nil {
+			return err
+		}
 	}
 	s.options = len(s.Fields.Command)
+	s.arguments(words)
 	return nil
 }
 
 // arguments takes the words after the options.
 func (s *Service) arguments(words []string) {
-	s.options = len(s.Fields.Command)
 	for i, word := range words {
 		text := ungroup(word)
 		if i > 0 || word != "--" {
@@ -102,6 +101,9 @@ func (s *Service) override(text string) error {
 	name, value, err := SplitNameValue(text)
 	if err != nil {
 		return fmt.Errorf("%w: \"%s\"", err, excerpt(text))
+	}
+	if strings.ContainsAny(name, "{}#") {
+		return fmt.Errorf("invalid parameter name: \"%s\"", excerpt(name))
 	}
 	s.Overrides = append(s.Overrides, Override{name, value})
 	s.Fields.Command = append(s.Fields.Command, "-o", formatOverride(name, value))

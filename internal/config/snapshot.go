@@ -34,6 +34,20 @@ func ForService(main *MainFile, catalog *Catalog, service Service) (*Snapshot, e
 
 // NewSnapshot is New and ForService with the facts about the machine given.
 func NewSnapshot(main *MainFile, catalog *Catalog, service Service, host Host) (*Snapshot, error) {
+	s := newSnapshot(main, catalog, service, host)
+	if err := s.check(); err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// Unchecked is ForService without the check, for showing a configuration that
+// may be broken. Use Lookup and Expand on it, which report errors.
+func Unchecked(main *MainFile, catalog *Catalog, service Service) *Snapshot {
+	return newSnapshot(main, catalog, service, SystemHost())
+}
+
+func newSnapshot(main *MainFile, catalog *Catalog, service Service, host Host) *Snapshot {
 	s := &Snapshot{main: main, catalog: catalog, overrides: make(map[string]string), service: service, host: host}
 	if service.Name != "" {
 		s.overrides["service_name"] = service.Name
@@ -41,10 +55,7 @@ func NewSnapshot(main *MainFile, catalog *Catalog, service Service, host Host) (
 	for _, o := range service.Overrides {
 		s.overrides[o.Name] = o.Value
 	}
-	if err := s.check(); err != nil {
-		return nil, err
-	}
-	return s, nil
+	return s
 }
 
 // check expands every value that was set for a built-in parameter, so that a

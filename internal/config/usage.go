@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -28,6 +29,25 @@ type Findings struct {
 	Unused         []Finding // set, but nothing uses the name: often a typing error
 	Undefined      []Finding // $name used, but neither set nor built in
 	NotImplemented []Finding // known from Postfix, not implemented, set to another value than the default
+	Comments       []Finding // a '#' after other text: it is part of the value, not a comment
+}
+
+// Warnings words all findings as lines for the log, in Postfix's words where
+// it has some.
+func (f Findings) Warnings() []string {
+	var out []string
+	add := func(list []Finding, text func(Finding) string) {
+		for _, finding := range list {
+			out = append(out, fmt.Sprintf("%s, line %d: %s", finding.File, finding.Line, text(finding)))
+		}
+	}
+	add(f.Undefined, func(f Finding) string { return "undefined parameter: " + f.Name })
+	add(f.Unused, func(f Finding) string { return "unused parameter: " + f.Name + "=" + f.Value })
+	add(f.Comments, func(f Finding) string { return "#comment after other text is not allowed: " + f.Name + " = " + f.Value })
+	add(f.NotImplemented, func(f Finding) string {
+		return fmt.Sprintf("parameter %s is not implemented; the setting %q is ignored (default: %q)", f.Name, f.Value, f.Default)
+	})
+	return out
 }
 
 // Usage is what a configuration makes of its names.
@@ -101,6 +121,7 @@ func Analyse(catalog *Catalog, main *MainFile, master *MasterFile, overrides []O
 		Unused:         append(inMain.Unused, inMaster.Unused...),
 		Undefined:      append(inMain.Undefined, inMaster.Undefined...),
 		NotImplemented: append(inMain.NotImplemented, inMaster.NotImplemented...),
+		Comments:       inMain.Comments,
 	}
 	return a.usage
 }
@@ -243,6 +264,9 @@ func (a *analysis) mainFile(out *Findings) {
 		if a.usage.classes[s.Name] == 0 {
 			out.Unused = append(out.Unused, finding)
 		}
+		if words := fields(s.Value); slices.ContainsFunc(words[min(1, len(words)):], startsComment) {
+			out.Comments = append(out.Comments, finding)
+		}
 		a.implemented(out, finding)
 		if p, ok := a.catalog.Get(s.Name); ok && p.Raw {
 			continue
@@ -252,6 +276,8 @@ func (a *analysis) mainFile(out *Findings) {
 		}
 	}
 }
+
+func startsComment(word string) bool { return word[0] == '#' }
 
 // undefined reports a mention of a name that has no value anywhere.
 func (a *analysis) undefined(out *Findings, name, file string, line int) {

@@ -93,6 +93,19 @@ func (l *Logger) Fatal(format string, args ...any) { l.log(Fatal, format, args) 
 // Panic logs a line that begins with "panic: ". It does not panic.
 func (l *Logger) Panic(format string, args ...any) { l.log(Panic, format, args) }
 
+// Relay logs a line that another program has formatted already, with time and
+// tag, as postlogd does. A sink that makes those itself gets it as text.
+func (l *Logger) Relay(line string) {
+	if l == nil || l.sink == nil {
+		return
+	}
+	if s, ok := l.sink.(interface{ Relay(line string) }); ok {
+		s.Relay(Sanitize(line))
+		return
+	}
+	l.write(Info, line)
+}
+
 func (l *Logger) log(level Level, format string, args []any) {
 	if l == nil || l.sink == nil {
 		return

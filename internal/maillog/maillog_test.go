@@ -68,9 +68,10 @@ func TestFile(t *testing.T) {
 	s := NewFile(f, "mx1.example.test")
 	s.now = func() time.Time { return time.Date(2026, 11, 3, 4, 5, 6, 0, time.UTC) }
 	New(s, "postfix/master").Info("daemon started")
+	New(s, "x").Relay("Nov 03 04:05:07 mx1 other[1]: a\nb")
 	f.Close()
 	got, _ := os.ReadFile(path)
-	if !regexp.MustCompile(`^Nov 03 04:05:06 mx1 postfix/master\[\d+\]: daemon started\n$`).Match(got) {
+	if !regexp.MustCompile(`^Nov 03 04:05:06 mx1 postfix/master\[\d+\]: daemon started\nNov 03 04:05:07 mx1 other\[1\]: a\?b\n$`).Match(got) {
 		t.Errorf("got %q", got)
 	}
 }

@@ -21,16 +21,42 @@ import (
 //
 // from is the client's address, empty for the default.
 func Dialogue(script, from, to string) error {
+	s, err := Dial(from, to)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	return s.Play(script)
+}
+
+// Session is a client's connection on which dialogues are played, one after
+// the other. It is not safe for concurrent use.
+type Session struct {
+	conn       net.Conn
+	r          *bufio.Reader
+	pending    string
+	transcript strings.Builder
+}
+
+// Dial connects to a server; from is the client's address, empty for the
+// default.
+func Dial(from, to string) (*Session, error) {
 	d := net.Dialer{Timeout: 10 * time.Second}
 	if from != "" {
 		d.LocalAddr = &net.TCPAddr{IP: net.ParseIP(from)}
 	}
 	conn, err := d.Dial("tcp", to)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	defer conn.Close()
-	p := player{conn: conn, r: bufio.NewReader(conn)}
+	return &Session{conn: conn, r: bufio.NewReader(conn)}, nil
+}
+
+// Close closes the connection.
+func (p *Session) Close() error { return p.conn.Close() }
+
+// Play plays a dialogue, as Dialogue says, and leaves the connection open.
+func (p *Session) Play(script string) error {
 	for n, line := range strings.Split(script, "\n") {
 		if err := p.line(strings.TrimRight(line, "\r")); err != nil {
 			return fmt.Errorf("line %d: %s: %w\ntranscript:\n%s", n+1, line, err, p.transcript.String())
@@ -39,17 +65,10 @@ func Dialogue(script, from, to string) error {
 	return p.flush()
 }
 
-type player struct {
-	conn       net.Conn
-	r          *bufio.Reader
-	pending    string
-	transcript strings.Builder
-}
-
 // replyLimit is how long a reply may take: tarpits are of seconds.
 const replyLimit = 30 * time.Second
 
-func (p *player) line(line string) error {
+func (p *Session) line(line string) error {
 	if line == "" || line[0] == '#' {
 		return nil
 	}
@@ -73,7 +92,7 @@ func (p *player) line(line string) error {
 	return fmt.Errorf("bad line")
 }
 
-func (p *player) flush() error {
+func (p *Session) flush() error {
 	if p.pending == "" {
 		return nil
 	}
@@ -84,7 +103,7 @@ func (p *player) flush() error {
 	return err
 }
 
-func (p *player) read() (string, error) {
+func (p *Session) read() (string, error) {
 	if err := p.flush(); err != nil {
 		return "", err
 	}
@@ -94,7 +113,7 @@ func (p *player) read() (string, error) {
 	return line, err
 }
 
-func (p *player) expect(want string) error {
+func (p *Session) expect(want string) error {
 	line, err := p.read()
 	if err != nil {
 		return fmt.Errorf("no reply: %w", err)
@@ -108,7 +127,7 @@ func (p *player) expect(want string) error {
 	return nil
 }
 
-func (p *player) expectClose() error {
+func (p *Session) expectClose() error {
 	line, err := p.read()
 	if err == nil {
 		return fmt.Errorf("server did not close but said %q", line)

@@ -114,7 +114,10 @@ func orders(lifeline io.Reader, limits Limits) <-chan order {
 
 // live serves parts until master says otherwise.
 func live(env *Env, parts []Part, lifeline io.Reader, ready *os.File, limits Limits) error {
-	come := orders(lifeline, limits)
+	return liveUntil(env, parts, orders(lifeline, limits), ready)
+}
+
+func liveUntil(env *Env, parts []Part, come <-chan order, ready *os.File) error {
 	serving, stop := context.WithCancel(context.Background())
 	defer stop()
 	failed := make(chan error, len(parts))
@@ -150,14 +153,14 @@ func drain(env *Env, parts []Part, first order, come <-chan order) error {
 	end := time.Now().Add(first.limit)
 	timer := time.AfterFunc(first.limit, cut)
 	defer timer.Stop()
-	over := make(chan error, 1)
-	go func() { over <- drainAll(ctx, parts) }()
+	over := make(chan struct{})
+	go func() {
+		defer close(over)
+		drainAll(ctx, env, parts)
+	}()
 	for {
 		select {
-		case err := <-over:
-			if err != nil && !errors.Is(err, context.Canceled) {
-				env.Log.Warning("%s", err)
-			}
+		case <-over:
 			return nil
 		case o := <-come:
 			if t := time.Now().Add(o.limit); t.Before(end) {
@@ -168,19 +171,18 @@ func drain(env *Env, parts []Part, first order, come <-chan order) error {
 	}
 }
 
-func drainAll(ctx context.Context, parts []Part) error {
-	errs := make([]error, len(parts))
+// drainAll drains all parts at a time.
+func drainAll(ctx context.Context, env *Env, parts []Part) {
 	var wg sync.WaitGroup
-	for i, p := range parts {
+	for _, p := range parts {
 		if p.Drain == nil {
 			continue
 		}
 		wg.Go(func() {
-			if err := p.Drain(ctx); err != nil {
-				errs[i] = fmt.Errorf("%s: %w", p.Name, err)
+			if err := p.Drain(ctx); err != nil && !errors.Is(err, context.Canceled) {
+				env.Log.Warning("%s: %s", p.Name, err)
 			}
 		})
 	}
 	wg.Wait()
-	return errors.Join(errs...)
 }

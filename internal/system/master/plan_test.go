@@ -129,3 +129,13 @@ func TestArguments(t *testing.T) {
 		}
 	}
 }
+
+func TestRestartPause(t *testing.T) {
+	for quick, want := range map[int]time.Duration{
+		0: 0, 1: 0, 2: 250 * time.Millisecond, 3: 500 * time.Millisecond, 4: time.Second, 9: 32 * time.Second, 10: time.Minute, 1000: time.Minute,
+	} {
+		if got := restartPause(quick, "60s"); got != want {
+			t.Errorf("%d: %s, want %s", quick, got, want)
+		}
+	}
+}

@@ -25,7 +25,7 @@ type process struct {
 	pid        int // 0: not running
 	ready      bool
 	started    time.Time
-	pause      time.Duration // before the next start
+	quick      int // deaths in a row that came soon after the start
 }
 
 // name is what the log calls it.
@@ -37,8 +37,8 @@ func (p *process) name() string {
 	return name
 }
 
-// Pauses before a process that died is started again: none when it lived for
-// quickDeath, else growing up to service_throttle_time.
+// A process that died is started again at once. When it dies soon after that,
+// again and again, pauses come in between, and grow up to service_throttle_time.
 const (
 	quickDeath = time.Second
 	firstPause = 250 * time.Millisecond
@@ -208,22 +208,14 @@ func (m *Master) died(p *process, status unix.WaitStatus) {
 
 // again starts a process that died: at once, unless it had just been started.
 func (m *Master) again(p *process) {
-	switch {
-	case time.Since(p.started) >= quickDeath:
-		p.pause = 0
-	case p.pause == 0:
-		p.pause = firstPause
-	default:
-		throttle, err := config.ParseDuration(p.generation.plan.params.ThrottleTime, "s")
-		if err != nil {
-			throttle = time.Minute // not reached: load has parsed it
-		}
-		p.pause = min(2*p.pause, throttle)
+	if p.quick++; time.Since(p.started) >= quickDeath {
+		p.quick = 0
 	}
-	if p.pause >= time.Second {
+	pause := restartPause(p.quick, p.generation.plan.params.ThrottleTime)
+	if pause >= time.Second {
 		m.log.Warning("%s: bad command startup -- throttling", p.name())
 	}
-	time.AfterFunc(p.pause, func() {
+	time.AfterFunc(pause, func() {
 		m.post(func() {
 			if m.stopping || p.generation != m.current || p.pid != 0 {
 				return
@@ -235,4 +227,16 @@ func (m *Master) again(p *process) {
 			}
 		})
 	})
+}
+
+// restartPause is the pause after this many quick deaths in a row.
+func restartPause(quick int, throttle string) time.Duration {
+	limit, err := config.ParseDuration(throttle, "s")
+	if err != nil {
+		limit = time.Minute // not reached: load has parsed it
+	}
+	if quick < 2 {
+		return 0
+	}
+	return min(firstPause<<min(quick-2, 20), limit)
 }

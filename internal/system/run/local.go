@@ -140,7 +140,7 @@ func newWorker() (user.Worker, []host.Part, error) {
 			go func() { ended <- cmd.Wait() }()
 			select {
 			case err := <-ended:
-				return errors.Join(errors.New("the broker has ended"), err)
+				return fmt.Errorf("it has ended: %v", err)
 			case <-ctx.Done():
 				return nil
 			}

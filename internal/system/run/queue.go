@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 
 	"posthaste/internal/address"
 	"posthaste/internal/deliver"
@@ -187,6 +188,9 @@ func (p *process) queueSockets(q *queue.Queue, d *door, sched *schedule.Schedule
 			for _, f := range s.Fifos {
 				go readTriggers(ctx, f, each)
 			}
+			for _, d := range s.Datagrams {
+				go relayLog(ctx, d, p.log)
+			}
 			return serveAll(ctx, s.Listeners, func(l net.Listener) error {
 				return accept(ctx, l, func(c net.Conn) {
 					defer c.Close()
@@ -196,6 +200,20 @@ func (p *process) queueSockets(q *queue.Queue, d *door, sched *schedule.Schedule
 		}})
 	}
 	return parts
+}
+
+// relayLog logs what programs without access to the log file send (postlogd(8)).
+func relayLog(ctx context.Context, socket *net.UnixConn, log *maillog.Logger) {
+	stop := context.AfterFunc(ctx, func() { socket.Close() })
+	defer stop()
+	buf := make([]byte, ipc.MaxDatagram)
+	for {
+		n, err := socket.Read(buf)
+		if err != nil {
+			return
+		}
+		log.Relay(strings.TrimRight(string(buf[:n]), "\r\n"))
+	}
 }
 
 // ownUser tells whether a user may put anything into maildrop: root, and the

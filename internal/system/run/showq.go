@@ -119,11 +119,9 @@ func (s showqServer) head(out attributes, name queue.Name, id mail.QueueID, send
 	}
 	out.number("forced_expire", force)
 	out.put("sender", maillog.Sanitize(sender.Quoted()))
-	out.end()
 }
 
 func (s showqServer) recipient(out attributes, to mail.Address, reason string) {
 	out.put("recipient", maillog.Sanitize(to.Quoted()))
 	out.put("reason", maillog.Sanitize(reason))
-	out.end()
 }
