@@ -166,7 +166,7 @@ func (a *analysis) use(name string) {
 func (a *analysis) findUserNames() {
 	for _, name := range a.catalog.Names() {
 		p, _ := a.catalog.Get(name)
-		if _, set := a.main.Get(name); !set && !p.Raw {
+		if !p.Raw {
 			for _, ref := range references(p.Default) {
 				a.use(ref)
 			}

@@ -22,7 +22,10 @@ import (
 	"posthaste/test/peer"
 )
 
-var oracle = flag.Bool("oracle", false, "run against the real Postfix instead")
+var (
+	oracle    = flag.Bool("oracle", false, "run against the real Postfix instead")
+	scenarios = flag.String("dir", "testdata", "`directory` of the scenarios")
+)
 
 // patience is how long a scenario waits for something to happen.
 const patience = 20 * time.Second
@@ -45,7 +48,7 @@ func TestScenarios(t *testing.T) {
 		t.Fatalf("the commands are not built: run `make build` first: %v", err)
 	}
 	testscript.Run(t, testscript.Params{
-		Dir:                 "testdata",
+		Dir:                 *scenarios,
 		RequireExplicitExec: true,
 		Setup:               func(env *testscript.Env) error { return setup(env, system) },
 		Condition: func(cond string) (bool, error) {

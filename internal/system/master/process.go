@@ -199,7 +199,7 @@ func (m *Master) died(p *process, status unix.WaitStatus) {
 	case g == m.next:
 		m.giveUp(errors.New("process " + p.name() + " does not start"))
 	case g != m.current:
-	case !m.serving:
+	case !m.serving && !status.Signaled(): // it does not like its configuration
 		m.fail(errors.New("process " + p.name() + " does not start"))
 	default:
 		m.again(p)
