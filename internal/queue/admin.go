@@ -15,6 +15,7 @@ func (q *Queue) Delete(id mail.QueueID, from Name) error {
 		return ErrGone
 	}
 	path := q.Path(from, id)
+	q.noteGone(id)
 	if err := q.fs.Remove(path); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			return ErrGone

@@ -3,8 +3,8 @@ package queue
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
-	"strconv"
 	"time"
 
 	"posthaste/internal/mail"
@@ -24,6 +24,8 @@ type Claimed struct {
 	file   File // read-only, locked
 	marks  File // for writing, opened when first needed
 	marked bool
+	// unnoted tells of changes that only a sync of the file makes durable.
+	unnoted bool
 }
 
 // ClaimOptions say which messages a claim takes.
@@ -122,13 +124,32 @@ func (m *Claimed) Entries(from record.Position, limit int) ([]record.Entry, reco
 func (m *Claimed) Content() record.Content { return m.Info.Content }
 
 // MarkDone notes in the file that a recipient needs no more delivery: one byte
-// in place. It becomes durable with Defer, at the latest.
+// in place. It becomes durable within SyncInterval, and with Defer at the latest.
 func (m *Claimed) MarkDone(e record.Entry) error {
 	if err := m.openMarks(); err != nil {
 		return err
 	}
+	err := markAt(m.marks, e.Offset)
+	if errors.Is(err, errNoRecipient) {
+		return fmt.Errorf("%s: %w at offset %d", m.ID, err, e.Offset)
+	}
+	if err == nil {
+		m.marked = true
+		if j := m.q.journal; j != nil {
+			j.note(frameMark, m.ID, e.Offset)
+		} else {
+			m.unnoted = true
+		}
+	}
+	return err
+}
+
+var errNoRecipient = errors.New("no recipient record")
+
+// markAt turns the recipient record at an offset into one that is done.
+func markAt(f File, at int64) error {
 	var have [1]byte
-	if _, err := m.marks.ReadAt(have[:], e.Offset); err != nil {
+	if _, err := f.ReadAt(have[:], at); err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
 	switch record.Type(have[0]) {
@@ -136,10 +157,9 @@ func (m *Claimed) MarkDone(e record.Entry) error {
 	case record.Done:
 		return nil
 	default:
-		return fmt.Errorf("%s: no recipient record at offset %d", m.ID, e.Offset)
+		return errNoRecipient
 	}
-	m.marked = true
-	_, err := m.marks.WriteAt([]byte{byte(record.Done)}, e.Offset)
+	_, err := f.WriteAt([]byte{byte(record.Done)}, at)
 	return err
 }
 
@@ -155,6 +175,14 @@ func (m *Claimed) openMarks() error {
 	return err
 }
 
+// The delay-warning record: type, length, and a time that is -1 once the
+// warning was sent.
+const (
+	warnHead   = 2
+	warned     = "             -1"
+	warnRecord = warnHead + int64(len(warned))
+)
+
 // SetWarned notes that the delay warning was sent.
 func (m *Claimed) SetWarned() error {
 	at := m.Info.WarnOffset()
@@ -165,12 +193,19 @@ func (m *Claimed) SetWarned() error {
 		return err
 	}
 	m.marked = true
-	payload := fmt.Sprintf("%15s", strconv.Itoa(-1))
-	_, err := m.marks.WriteAt([]byte(payload), at+2) // behind type and length
+	m.unnoted = true
+	_, err := m.marks.WriteAt([]byte(warned), at+warnHead)
 	if err == nil {
 		m.Info.WarnAt, m.Info.Warned = time.Time{}, true
 	}
 	return err
+}
+
+// isWarned tells whether SetWarned was called on a file.
+func isWarned(f File, at int64) bool {
+	var have [len(warned)]byte
+	_, err := f.ReadAt(have[:], at+warnHead)
+	return err == nil && string(have[:]) == warned
 }
 
 // Remove ends the message: all recipients are done. ErrGone means that the
@@ -178,6 +213,7 @@ func (m *Claimed) SetWarned() error {
 func (m *Claimed) Remove() error {
 	defer m.close()
 	path := m.q.Path(Active, m.ID)
+	m.q.noteGone(m.ID)
 	err := m.q.fs.Remove(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return ErrGone
@@ -197,15 +233,25 @@ func (m *Claimed) Release() error { return m.leave(Incoming, m.q.now()) }
 
 func (m *Claimed) leave(to Name, at time.Time) error {
 	defer m.close()
-	if m.marked {
-		if err := m.marks.Sync(); err != nil {
-			return err
-		}
+	if err := m.syncMarks(); err != nil {
+		return err
 	}
 	if err := m.file.SetTimes(at); err != nil {
 		return err
 	}
 	return m.q.rename(m.q.Path(Active, m.ID), m.q.Path(to, m.ID))
+}
+
+// syncMarks makes the marks durable: by the notes in the journal when all of
+// them are noted there, else in the file itself.
+func (m *Claimed) syncMarks() error {
+	switch {
+	case !m.marked:
+		return nil
+	case !m.unnoted && m.q.journal.syncNotes() == nil:
+		return nil
+	}
+	return m.marks.Sync()
 }
 
 // SetAside moves the message to the corrupt queue, because an agent found its

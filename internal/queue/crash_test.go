@@ -22,6 +22,12 @@ import (
 // ledger is what the world was told, by event number of the file system.
 type ledger struct {
 	messages []*entry
+	journal  bool
+}
+
+// open opens a queue as the processes do.
+func (l *ledger) open(seam queue.FS) (*queue.Queue, error) {
+	return queue.New(queue.Options{FS: seam, HashNames: []string{"deferred", "defer", "bounce"}, HashDepth: 1, Journal: l.journal})
 }
 
 type entry struct {
@@ -31,13 +37,15 @@ type entry struct {
 	refused   bool
 	delivered map[mail.Address]int // event at which the recipient was delivered
 	removing  int                  // event before Remove began; 0: never
+	removed   bool                 // Remove returned nil
+	settled   int                  // event after which the removal was durable; 0: never
 }
 
 // lifetime is a history with every move that a message can make. It stops
 // where the file system fails it.
 func lifetime(fsys *strictfs.FS, seam queue.FS, ackEarly bool) *ledger {
 	l := &ledger{}
-	q, err := queue.New(queue.Options{FS: seam, HashNames: []string{"deferred", "defer", "bounce"}, HashDepth: 1})
+	q, err := l.open(seam)
 	if err != nil || q.Setup() != nil {
 		return l
 	}
@@ -74,7 +82,7 @@ func finish(fsys *strictfs.FS, q *queue.Queue, m *queue.Claimed, e *entry) {
 		e.delivered[r.Address] = fsys.Events()
 	}
 	e.removing = fsys.Events()
-	m.Remove()
+	e.removed = m.Remove() == nil
 }
 
 // accept takes in one message; the acknowledgement is the event number after
@@ -117,7 +125,7 @@ func (l *ledger) accept(fsys *strictfs.FS, q *queue.Queue, body string, hold, ac
 // with the ledger. The result is empty, or says what is wrong.
 func verify(after *strictfs.FS, l *ledger, event int) (wrong []string) {
 	say := func(format string, args ...any) { wrong = append(wrong, fmt.Sprintf(format, args...)) }
-	q, err := queue.New(queue.Options{FS: after, HashNames: []string{"deferred", "defer", "bounce"}, HashDepth: 1})
+	q, err := l.open(after)
 	if err != nil {
 		return []string{err.Error()}
 	}
@@ -144,6 +152,9 @@ func verify(after *strictfs.FS, l *ledger, event int) (wrong []string) {
 		}
 		if found > 1 {
 			say("DUP: %s found %d times", e.id, found)
+		}
+		if found > 0 && e.settled != 0 && e.settled <= event {
+			say("DUP: %s came back after its removal was durable", e.id)
 		}
 		if found == 0 && !gone {
 			say("LOSS: %s (%.10s) is not there", e.id, e.body)
@@ -208,10 +219,16 @@ func survivals(rng *rand.Rand, random int) []strictfs.Keep {
 	return keeps
 }
 
+// history is a run of a queue on a file system.
+type history func(fsys *strictfs.FS, seam queue.FS, ackEarly bool) *ledger
+
+// histories are all of them.
+var histories = map[string]history{"syncs": lifetime, "journal": journaled}
+
 // crashEverywhere runs the history once and cuts the power after each event.
-func crashEverywhere(profile strictfs.Profile, wrap func(*strictfs.FS) queue.FS, ackEarly bool) (points int, wrong []string) {
+func crashEverywhere(run history, profile strictfs.Profile, wrap func(*strictfs.FS) queue.FS, ackEarly bool) (points int, wrong []string) {
 	fsys := strictfs.New(profile)
-	l := lifetime(fsys, wrap(fsys), ackEarly)
+	l := run(fsys, wrap(fsys), ackEarly)
 	rng := rand.New(rand.NewPCG(1, 2))
 	for event := 0; event <= fsys.Events(); event++ {
 		for i, keep := range survivals(rng, 200) {
@@ -234,17 +251,19 @@ func plain(f *strictfs.FS) queue.FS { return f }
 // T1: no crash, anywhere, loses or garbles an acknowledged message.
 func TestCrashAtEveryOperation(t *testing.T) {
 	for name, profile := range map[string]strictfs.Profile{"posix": strictfs.Posix, "ext4": strictfs.Ext4} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			points, wrong := crashEverywhere(profile, plain, false)
-			for _, w := range wrong {
-				t.Error(w)
-			}
-			t.Logf("%d crash points", points)
-			if points < 10000 {
-				t.Errorf("only %d crash points: the history is not what it was", points)
-			}
-		})
+		for kind, run := range histories {
+			t.Run(name+"/"+kind, func(t *testing.T) {
+				t.Parallel()
+				points, wrong := crashEverywhere(run, profile, plain, false)
+				for _, w := range wrong {
+					t.Error(w)
+				}
+				t.Logf("%d crash points", points)
+				if points < 10000 {
+					t.Errorf("only %d crash points: the history is not what it was", points)
+				}
+			})
+		}
 	}
 }
 
@@ -258,14 +277,20 @@ func TestCrashTestFindsBrokenPromises(t *testing.T) {
 		{"file not synced", func(f *strictfs.FS) queue.FS { return mutant{FS: f, noFileSync: true} }, false},
 		{"directory not synced", func(f *strictfs.FS) queue.FS { return mutant{FS: f, noDirSync: true} }, false},
 		{"acknowledged before commit", plain, true},
+		{"checkpoint not synced", func(f *strictfs.FS) queue.FS { return mutant{FS: f, noSyncAll: true} }, false},
 	}
 	for _, c := range controls {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			if _, wrong := crashEverywhere(strictfs.Posix, c.wrap, c.ackEarly); !hasLoss(wrong) {
-				t.Errorf("no loss was found: the crash test is blind: %q", wrong)
+		for kind, run := range histories {
+			if kind == "syncs" && c.name == "checkpoint not synced" {
+				continue // there is none
 			}
-		})
+			t.Run(c.name+"/"+kind, func(t *testing.T) {
+				t.Parallel()
+				if _, wrong := crashEverywhere(run, strictfs.Posix, c.wrap, c.ackEarly); !hasLoss(wrong) {
+					t.Errorf("no loss was found: the crash test is blind: %q", wrong)
+				}
+			})
+		}
 	}
 }
 
@@ -280,12 +305,12 @@ func hasLoss(wrong []string) bool {
 
 // failEverywhere lets the n-th call fail, for n = 1, 2, … until a run meets no
 // failure, and cuts the power at the end of each run.
-func failEverywhere(fault error, wrap func(*strictfs.FS) queue.FS) (runs int, wrong []string) {
+func failEverywhere(run history, fault error, wrap func(*strictfs.FS) queue.FS) (runs int, wrong []string) {
 	for n := 1; n < 10000; n++ {
 		fsys := strictfs.New(strictfs.Posix)
 		setup(fsys)
 		fsys.FailAt(n, fault)
-		l := lifetime(fsys, wrap(fsys), false)
+		l := run(fsys, wrap(fsys), false)
 		if !fsys.Fired() {
 			return runs, wrong
 		}
@@ -328,21 +353,23 @@ func phantoms(fsys *strictfs.FS, l *ledger) (wrong []string) {
 // An error at any call loses nothing that was acknowledged and delivers nothing
 // that was refused.
 func TestErrorAtEveryCall(t *testing.T) {
-	for _, fault := range []error{syscall.EIO, syscall.ENOSPC} {
-		runs, wrong := failEverywhere(fault, plain)
-		for _, w := range wrong {
-			t.Error(w)
-		}
-		t.Logf("%v: %d calls failed, one in each run", fault, runs)
-		if runs < 50 {
-			t.Errorf("only %d calls failed", runs)
+	for kind, run := range histories {
+		for _, fault := range []error{syscall.EIO, syscall.ENOSPC} {
+			runs, wrong := failEverywhere(run, fault, plain)
+			for _, w := range wrong {
+				t.Errorf("%s: %s", kind, w)
+			}
+			t.Logf("%s: %v: %d calls failed, one in each run", kind, fault, runs)
+			if runs < 50 {
+				t.Errorf("%s: only %d calls failed", kind, runs)
+			}
 		}
 	}
 }
 
 // Negative control (d): to sync again after a failed sync and go on is a loss.
 func TestErrorTestFindsRetriedSync(t *testing.T) {
-	_, wrong := failEverywhere(syscall.EIO, func(f *strictfs.FS) queue.FS { return mutant{FS: f, retrySync: true} })
+	_, wrong := failEverywhere(lifetime, syscall.EIO, func(f *strictfs.FS) queue.FS { return mutant{FS: f, retrySync: true} })
 	if !hasLoss(wrong) {
 		t.Error("a sync that was tried again after a failure was not found out")
 	}
@@ -351,8 +378,20 @@ func TestErrorTestFindsRetriedSync(t *testing.T) {
 // mutant is a queue's file system with a promise broken.
 type mutant struct {
 	*strictfs.FS
-	noFileSync, noDirSync, retrySync bool
+	noFileSync, noDirSync, noSyncAll, retrySync bool
 }
+
+func (m mutant) Syncer() (queue.Syncer, error) {
+	if m.noSyncAll {
+		return noSyncer{}, nil
+	}
+	return m.FS.Syncer()
+}
+
+type noSyncer struct{}
+
+func (noSyncer) SyncAll() error { return nil }
+func (noSyncer) Close() error   { return nil }
 
 func (m mutant) SyncDir(name string) error {
 	if m.noDirSync {

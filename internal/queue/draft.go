@@ -22,6 +22,8 @@ type Draft struct {
 	file  File
 	w     *record.Writer
 	ended bool
+	// journaled tells that a commit may have come as far as the journal.
+	journaled bool
 }
 
 var writers = sync.Pool{New: func() any { return new(record.Writer) }}
@@ -164,20 +166,34 @@ func (d *Draft) commit() error {
 	if err := d.file.Chmod(0o700); err != nil {
 		return err
 	}
+	if err := d.makeDurable(); err != nil {
+		return err
+	}
+	err := d.file.Close()
+	d.file = nil
+	return err
+}
+
+// makeDurable returns when the message survives a power cut: by the journal, or
+// by syncs of its own file and directory when it is large or the journal fails.
+func (d *Draft) makeDurable() error {
+	if whole := d.w.Whole(); whole != nil && d.q.journal != nil {
+		d.journaled = true
+		if d.q.journal.commit(d.where, d.id, whole) == nil {
+			return nil
+		}
+	}
 	if err := d.file.Sync(); err != nil {
 		return err
 	}
 	if err := d.q.dirs.Sync(dir(d.q.Path(d.where, d.id))); err != nil {
 		return err
 	}
-	if d.began != d.where { // a rename is whole only when both ends are durable
-		if err := d.q.dirs.Sync(dir(d.q.Path(d.began, d.id))); err != nil {
-			return err
-		}
+	if d.began == d.where {
+		return nil
 	}
-	err := d.file.Close()
-	d.file = nil
-	return err
+	// A rename is whole only when both ends are durable.
+	return d.q.dirs.Sync(dir(d.q.Path(d.began, d.id)))
 }
 
 // Discard removes the message as if it had never been. It may be called after
@@ -187,6 +203,9 @@ func (d *Draft) Discard() {
 		return
 	}
 	d.ended = true
+	if d.journaled {
+		d.q.noteGone(d.id) // a commit that failed must not come back
+	}
 	d.q.fs.Remove(d.q.Path(d.where, d.id))
 	d.release()
 }

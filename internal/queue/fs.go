@@ -27,6 +27,17 @@ type FS interface {
 	ReadDir(name string, each func(entry DirEntry) bool) error
 	// SyncDir makes the entries of a directory durable.
 	SyncDir(name string) error
+	// Syncer opens the means to sync the whole file system.
+	Syncer() (Syncer, error)
+}
+
+// Syncer syncs a whole file system.
+type Syncer interface {
+	// SyncAll makes everything durable that was done before. It fails also when
+	// any write to the file system, by anybody, has failed since the last call
+	// or since the Syncer was opened.
+	SyncAll() error
+	Close() error
 }
 
 // File is an open queue file.

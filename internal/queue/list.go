@@ -113,10 +113,16 @@ func (q *Queue) Open(n Name, id mail.QueueID) (*Message, error) {
 // Info reads the envelope of an opened message; limit as for record.Read.
 func (m *Message) Info(limit int) (*record.Info, error) { return record.Read(m, limit) }
 
-// Recover puts back into incoming what a crashed process left in active. A
+// Recover makes good what crashed processes left in the journal, and puts back
+// into incoming what they left in active. A
 // message whose lock is held is still being delivered by a survivor; it is
 // left, and counted in busy, for a later call.
 func (q *Queue) Recover() (moved, busy int, err error) {
+	if q.journal != nil {
+		if err := q.sweep(); err != nil {
+			return 0, 0, err
+		}
+	}
 	for id, e := range q.List(Active) {
 		if e != nil {
 			err = errors.Join(err, e)

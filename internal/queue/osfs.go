@@ -102,6 +102,22 @@ func (d dirFS) SyncDir(name string) error {
 	return f.Sync()
 }
 
+// Syncer keeps a descriptor open: the kernel tells each open file once of a
+// write that failed (errseq), and one opened later would not hear of it.
+func (d dirFS) Syncer() (Syncer, error) {
+	f, err := os.Open(string(d))
+	if err != nil {
+		return nil, err
+	}
+	return syncer{f}, nil
+}
+
+type syncer struct{ *os.File }
+
+func (s syncer) SyncAll() error {
+	return pathError("syncfs", s.Name(), unix.Syncfs(int(s.Fd())))
+}
+
 func pathError(op, name string, err error) error {
 	if err == nil {
 		return nil

@@ -49,6 +49,9 @@ type Options struct {
 	HashNames []string // hash_queue_names
 	HashDepth int      // hash_queue_depth
 	ShortIDs  bool     // enable_long_queue_ids = no
+	// Journal lets several messages share one sync. It needs queue ids that are
+	// never used twice, and is not used with ShortIDs.
+	Journal bool
 	// MaxDelay is the longest time a file may be dated into the future before
 	// its time stamp is taken for the mark of a clock that jumped and the file
 	// counts as due (R8). 0: no limit.
@@ -68,6 +71,8 @@ type Queue struct {
 	ids    *idMaker
 	dirs   dirSyncs
 	moved  dirty
+
+	journal *journal // nil: each file is synced by itself
 }
 
 // Errors of Claim and the lookups.
@@ -93,13 +98,20 @@ func New(o Options) (*Queue, error) {
 		delay: o.MaxDelay, now: o.Now, ids: ids,
 	}
 	q.dirs.sync = o.FS.SyncDir
+	if o.Journal && !o.ShortIDs {
+		all, err := o.FS.Syncer()
+		if err != nil {
+			return nil, err
+		}
+		q.journal = &journal{fs: o.FS, all: all, ids: ids, now: o.Now}
+	}
 	return q, nil
 }
 
 // Setup makes the directories that are missing; owners are the caller's
 // business.
 func (q *Queue) Setup() error {
-	for _, n := range slices.Concat(Names, Logs, []Name{FlushLog}) {
+	for _, n := range slices.Concat(Names, Logs, []Name{FlushLog, Journal}) {
 		if err := q.fs.Mkdir(string(n), 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 			return err
 		}

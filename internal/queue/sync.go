@@ -1,10 +1,6 @@
 package queue
 
-import (
-	"context"
-	"sync"
-	"time"
-)
+import "sync"
 
 // dirSyncs makes directory entries durable for many callers at once: whoever
 // asks while a sync of that directory is under way waits for the next one, and
@@ -94,32 +90,4 @@ func (d *dirty) take() map[string]bool {
 	dirs := d.dirs
 	d.dirs = nil
 	return dirs
-}
-
-// SyncInterval is how long a removal or a move may stay undone by a power cut
-// at the most (R4): what is repeated then is at most the deliveries of that time.
-const SyncInterval = time.Second
-
-// Flush makes moves and removals durable once every SyncInterval, until the
-// context ends, and once more then. failed is told of errors.
-func (q *Queue) Flush(ctx context.Context, failed func(error)) {
-	tick := time.NewTicker(SyncInterval)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			q.flushMoves(failed)
-			return
-		case <-tick.C:
-			q.flushMoves(failed)
-		}
-	}
-}
-
-func (q *Queue) flushMoves(failed func(error)) {
-	for d := range q.moved.take() {
-		if err := q.dirs.Sync(d); err != nil {
-			failed(err)
-		}
-	}
 }

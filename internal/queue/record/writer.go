@@ -46,6 +46,7 @@ type Writer struct {
 	notify     mail.Notify
 	options    mail.Options
 	warn       string
+	whole      []byte // set by End
 }
 
 // NewWriter begins a queue file: the size record is reserved.
@@ -72,6 +73,10 @@ func NewMaildropWriter(w io.WriterAt) *Writer {
 
 // Cap is how much memory the buffer takes.
 func (f *Writer) Cap() int { return cap(f.buf) }
+
+// Whole is the whole file when it was written in one call, else nil: a large
+// one is not kept in memory. It is valid after End and until Reset.
+func (f *Writer) Whole() []byte { return f.whole }
 
 // Err is the first error so far.
 func (f *Writer) Err() error { return f.err }
@@ -183,7 +188,9 @@ func (f *Writer) End() error {
 		f.buf = f.buf[:0]
 		f.sizeRecord(size, f.dataOffset, f.recipients, flags, size, int64(f.options))
 		f.buf = all
-		return f.flush()
+		err := f.flush()
+		f.whole = all
+		return err
 	}
 	if err := f.flush(); err != nil {
 		return err

@@ -25,6 +25,7 @@ type FS struct {
 	failAt    int
 	failWith  error
 	fired     bool
+	failures  int // of syncs
 }
 
 // New makes an empty file system.
@@ -223,10 +224,40 @@ func (f *FS) SyncDir(name string) error {
 	})
 }
 
+// Syncer implements queue.FS.
+func (f *FS) Syncer() (queue.Syncer, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return &syncer{f, f.failures}, nil
+}
+
+// syncer tells once of every sync that failed since it was opened.
+type syncer struct {
+	fs   *FS
+	told int
+}
+
+// SyncAll implements queue.Syncer.
+func (s *syncer) SyncAll() error {
+	s.fs.mu.Lock()
+	defer s.fs.mu.Unlock()
+	err := s.fs.sync("syncfs", ".", func(*op) bool { return true })
+	if s.told < s.fs.failures {
+		s.told = s.fs.failures
+		err = fail("syncfs", ".", syscall.EIO)
+	}
+	return err
+}
+
+func (s *syncer) Close() error { return nil }
+
 // sync makes operations durable, or, when it fails, drops them from memory:
 // after a failed fsync the kernel takes the pages for clean. The caller holds mu.
 func (f *FS) sync(opName, name string, covered func(*op) bool) error {
 	err := f.call(opName, name)
+	if err != nil {
+		f.failures++
+	}
 	f.events++
 	for i := range f.ops {
 		o := &f.ops[i]

@@ -47,6 +47,8 @@ type Part struct {
 	Name  string
 	Serve func(ctx context.Context) error
 	Drain func(ctx context.Context) error // nil: nothing to wait for
+	// Close is called when all parts are drained; nil: nothing to close.
+	Close func() error
 }
 
 // Builder makes the parts of a process. Build runs as the user that started
@@ -157,6 +159,7 @@ func drain(env *Env, parts []Part, first order, come <-chan order) error {
 	go func() {
 		defer close(over)
 		drainAll(ctx, env, parts)
+		closeAll(env, parts)
 	}()
 	for {
 		select {
@@ -185,4 +188,16 @@ func drainAll(ctx context.Context, env *Env, parts []Part) {
 		})
 	}
 	wg.Wait()
+}
+
+// closeAll closes what parts that are all at rest still hold.
+func closeAll(env *Env, parts []Part) {
+	for _, p := range parts {
+		if p.Close == nil {
+			continue
+		}
+		if err := p.Close(); err != nil {
+			env.Log.Warning("%s: %s", p.Name, err)
+		}
+	}
 }

@@ -36,6 +36,7 @@ var directories = []directory{
 	{"flush", 0o700, ownerMail},
 	{"hold", 0o700, ownerMail},
 	{"incoming", 0o700, ownerMail},
+	{"journal", 0o700, ownerMail},
 	{"private", 0o700, ownerMail},
 	{"saved", 0o700, ownerMail},
 	{"trace", 0o700, ownerMail},

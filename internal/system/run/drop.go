@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"posthaste/internal/config"
+	"posthaste/internal/queue"
 	"posthaste/internal/system/host"
 	"posthaste/internal/system/privilege"
 )
@@ -36,12 +37,13 @@ func drop(env *host.Env, d privilege.Drop) error {
 	return err
 }
 
-// dropInbound: makes files in incoming and hold, reads tables anywhere.
+// dropInbound: makes files in incoming, hold and journal, reads tables anywhere.
 func dropInbound(env *host.Env) error {
 	return drop(env, privilege.Drop{NoNewPrivileges: true, Sandbox: []privilege.Rule{
 		{Path: "/"}, {Path: "/dev", Access: privilege.ReadWrite},
 		{Path: filepath.Join(env.Spec.QueueDir, "incoming"), Access: privilege.ReadWrite},
 		{Path: filepath.Join(env.Spec.QueueDir, "hold"), Access: privilege.ReadWrite},
+		{Path: filepath.Join(env.Spec.QueueDir, string(queue.Journal)), Access: privilege.ReadWrite},
 	}})
 }
 

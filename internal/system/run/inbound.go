@@ -23,7 +23,7 @@ func inbound(env *host.Env) ([]host.Part, error) {
 	if err != nil {
 		return nil, err
 	}
-	q, err := base.openQueue()
+	q, keep, err := base.openQueue(false)
 	if err != nil {
 		return nil, err
 	}
@@ -37,7 +37,7 @@ func inbound(env *host.Env) ([]host.Part, error) {
 		return nil, err
 	}
 	var anvil *smtpd.Anvil
-	var parts []host.Part
+	parts := []host.Part{keep}
 	for _, s := range env.Services {
 		switch s.Command {
 		case "postscreen":

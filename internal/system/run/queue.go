@@ -26,7 +26,7 @@ func queueManager(env *host.Env) ([]host.Part, error) {
 	if err != nil {
 		return nil, err
 	}
-	q, err := r.openQueue()
+	q, keep, err := r.openQueue(true)
 	if err != nil {
 		return nil, err
 	}
@@ -52,6 +52,7 @@ func queueManager(env *host.Env) ([]host.Part, error) {
 		{Name: "qmgr", Serve: func(context.Context) error { return sched.Serve(context.Background()) }, Drain: sched.Stop},
 		hints(env.Notify, sched),
 		take,
+		keep,
 	}
 	return append(parts, p.queueSockets(q, d, sched, wake)...), nil
 }

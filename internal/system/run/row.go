@@ -1,6 +1,7 @@
 package run
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"path/filepath"
@@ -132,10 +133,23 @@ func (r *row) addresses() (address.Params, address.Deps, error) {
 	return p, address.Deps{Tables: r.tables, Own: append(interfaces, proxies...), Log: r.log}, err
 }
 
-// openQueue opens the queue in the working directory.
-func (r *row) openQueue() (*queue.Queue, error) {
-	return queue.New(queue.Options{
+// openQueue opens the queue in the working directory, and makes the part that
+// keeps it durable. sweep is for the one process that owns the whole queue.
+func (r *row) openQueue(sweep bool) (*queue.Queue, host.Part, error) {
+	q, err := queue.New(queue.Options{
 		FS: queue.DirFS("."), HashNames: r.common.HashQueueNames, HashDepth: r.common.HashQueueDepth,
-		ShortIDs: !r.common.LongQueueIDs,
+		ShortIDs: !r.common.LongQueueIDs, Journal: true,
 	})
+	if err != nil {
+		return nil, host.Part{}, err
+	}
+	return q, host.Part{
+		Name: "queue",
+		Serve: func(ctx context.Context) error {
+			// Work in hand goes on after ctx ends, so that this must too.
+			q.Keep(context.WithoutCancel(ctx), sweep, func(err error) { r.log.Warning("queue: %s", err) })
+			return nil
+		},
+		Close: q.Close,
+	}, nil
 }

@@ -1,0 +1,153 @@
+package queue
+
+import (
+	"errors"
+	"io/fs"
+	"slices"
+	"strings"
+)
+
+// notesFile is a checkpointed segment that is kept for its marks and removals:
+// as long as another segment may hold a message that they are about, a crash
+// would bring that message back without them.
+type notesFile struct {
+	name  string
+	file  File     // locked
+	until []string // segments that may hold such messages; nil: not looked up yet
+}
+
+// checkpoint makes all queue files durable, with which the segments written so
+// far have done their work. After an error they stay, unlocked, for a sweep to
+// make the queue files good from them.
+func (j *journal) checkpoint() error {
+	j.keep.Lock()
+	defer j.keep.Unlock()
+	j.mu.Lock()
+	if j.cur != nil && j.cur.size > 0 {
+		j.leave()
+	}
+	left := j.left
+	j.left = nil
+	j.mu.Unlock()
+	if len(left) > 0 {
+		for _, s := range left {
+			s.users.Wait()
+		}
+		if err := j.all.SyncAll(); err != nil {
+			for _, s := range left {
+				s.file.Close()
+			}
+			return err
+		}
+		for _, s := range left {
+			j.retire(s.name, s.file, s.notes)
+		}
+	}
+	return j.dropNotes()
+}
+
+// retire ends a segment whose messages are durable in their files. Should that
+// fail, the segment is replayed once more than needed. The caller holds keep.
+func (j *journal) retire(name string, file File, notes bool) {
+	if !notes {
+		j.fs.Remove(name)
+		file.Close()
+		return
+	}
+	if j.fs.Rename(name, name+notesSuffix) != nil {
+		file.Close()
+		return
+	}
+	j.notes = append(j.notes, notesFile{name: name + notesSuffix, file: file})
+}
+
+// dropNotes removes the notes that nothing needs any more. The caller holds keep.
+func (j *journal) dropNotes() error {
+	if len(j.notes) == 0 {
+		return nil
+	}
+	j.mu.Lock()
+	own := ""
+	if j.cur != nil {
+		own = j.cur.name
+	}
+	j.mu.Unlock()
+	// A segment that is empty will only get messages that nothing was noted
+	// about so far, and so will the one that this process writes.
+	present := map[string]bool{}
+	err := j.segments(func(name string) {
+		if name != own && !strings.HasSuffix(name, notesSuffix) {
+			st, err := j.fs.Lstat(name)
+			present[name] = err != nil || st.Size > 0
+		}
+	})
+	if err != nil {
+		return err
+	}
+	var over []notesFile
+	rest := j.notes[:0]
+	for _, n := range j.notes {
+		if n.until == nil {
+			n.until = []string{}
+			for name, full := range present {
+				if full {
+					n.until = append(n.until, name)
+				}
+			}
+		}
+		if slices.ContainsFunc(n.until, func(name string) bool { _, there := present[name]; return there }) {
+			rest = append(rest, n)
+		} else {
+			over = append(over, n)
+		}
+	}
+	j.notes = rest
+	if len(over) == 0 {
+		return nil
+	}
+	// The removals seen must not be undone by a crash that the next ones survive.
+	err = j.fs.SyncDir(string(Journal))
+	for _, n := range over {
+		if err == nil {
+			j.fs.Remove(n.name)
+		}
+		n.file.Close() // what is not removed is swept some other time
+	}
+	return err
+}
+
+// segments calls each for every file of the journal but those being made.
+func (j *journal) segments(each func(name string)) error {
+	err := j.fs.ReadDir(string(Journal), func(e DirEntry) bool {
+		if !e.Dir && !strings.HasSuffix(e.Name, newSuffix) {
+			each(string(Journal) + "/" + e.Name)
+		}
+		return true
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+// close checkpoints and lets go of all files: what remains of the notes is
+// swept by another process or at the next start.
+func (j *journal) close() error {
+	err := j.checkpoint()
+	j.keep.Lock()
+	defer j.keep.Unlock()
+	for _, n := range j.notes {
+		n.file.Close()
+	}
+	j.notes = nil
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if s := j.cur; s != nil { // empty, or written to by somebody who did not hear of the end
+		if s.size == 0 {
+			j.fs.Remove(s.name)
+		}
+		s.file.Close()
+		j.cur = nil
+	}
+	return err
+}

@@ -1,0 +1,74 @@
+package queue_test
+
+import (
+	"time"
+
+	"posthaste/internal/queue"
+	"posthaste/internal/queue/strictfs"
+)
+
+// journaled is a history with two processes, each with a journal of its own:
+// one takes mail in, the other delivers it. Every kind of checkpoint comes
+// between the steps of some message.
+func journaled(fsys *strictfs.FS, seam queue.FS, ackEarly bool) *ledger {
+	l := &ledger{journal: true}
+	in, err := l.open(seam)
+	if err != nil || in.Setup() != nil {
+		return l
+	}
+	manager, err := l.open(seam)
+	if err != nil {
+		return l
+	}
+	for _, base := range append(append([]queue.Name{queue.Journal}, queue.Names...), queue.Logs...) {
+		fsys.SyncDir(string(base)) // made once at installation
+	}
+	tick := func(q *queue.Queue, checkpoint bool, removed ...*entry) {
+		if q.Tick(checkpoint) != nil {
+			return
+		}
+		for _, e := range removed {
+			if e.removed && e.settled == 0 {
+				e.settled = fsys.Events()
+			}
+		}
+	}
+	claim := func(e *entry, from queue.Name) *queue.Claimed {
+		m, err := manager.Claim(from, e.id, queue.ClaimOptions{Any: true})
+		if err != nil {
+			return nil
+		}
+		return m
+	}
+	a := l.accept(fsys, in, "first", false, ackEarly)
+	l.accept(fsys, in, "second", true, ackEarly)
+	if m := claim(a, queue.Incoming); m != nil {
+		a.delivered["r1@c.test"] = fsys.Events()
+		m.MarkDone(m.Info.Entries[0])
+		m.Defer(time.Unix(1, 0))
+	}
+	c := l.accept(fsys, in, "third", false, ackEarly)
+	if m := claim(c, queue.Incoming); m != nil {
+		finish(fsys, manager, m, c)
+	}
+	tick(manager, false, c) // the removal is noted; the message is in the other journal
+	tick(manager, true)     // and must stay so while that is
+	tick(in, true)          // now the first three are in their files
+	tick(manager, true)
+	d := l.accept(fsys, in, "fourth", false, ackEarly)
+	if m := claim(a, queue.Deferred); m != nil { // older than the journal by now
+		finish(fsys, manager, m, a)
+	}
+	tick(manager, false, a)
+	if m := claim(d, queue.Incoming); m != nil {
+		d.delivered["r2@c.test"] = fsys.Events()
+		m.MarkDone(m.Info.Entries[1])
+		m.SetWarned()
+		m.Release()
+	}
+	tick(manager, true)
+	in.Close()
+	manager.Close()
+	l.accept(fsys, in, "fifth", false, ackEarly)
+	return l
+}

@@ -1,0 +1,229 @@
+package queue
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"posthaste/internal/mail"
+)
+
+// Journal is the directory of the journal's segments.
+const Journal Name = "journal"
+
+// journal makes messages durable for many callers at once. A message is
+// written to its queue file as always, and once more, whole, to the end of a
+// segment; one sync of the segment then commits all messages that are in it by
+// then. The queue files themselves are synced much later, all at once
+// (checkpoint); a message that was delivered by then has been unlinked and
+// costs the disk nothing more. After a crash replay makes the queue files good
+// from the segments.
+//
+// A process writes segments of its own. A segment is locked by its writer as
+// long as that lives: one without a lock is what a crash left behind.
+type journal struct {
+	fs   FS
+	all  Syncer
+	ids  *idMaker // names of segments
+	now  func() time.Time
+	file []byte // scratch, guarded by mu
+
+	mu   sync.Mutex
+	cur  *segment   // where frames are appended; nil: opened when needed
+	left []*segment // in use no more, not checkpointed yet
+	owed []frame    // notes that could not be written
+
+	keep  sync.Mutex // one checkpoint or sweep at a time; guards notes
+	notes []notesFile
+}
+
+// segment is a file of the journal that this process writes. size, dirty and
+// notes are guarded by journal.mu.
+type segment struct {
+	name  string
+	file  File
+	group dirSyncs // syncs of file
+	size  int64
+	born  time.Time
+	dirty bool           // something was written after the last sync began
+	notes bool           // it has marks or removals
+	users sync.WaitGroup // commits between their write and the end of their sync
+}
+
+// A segment is checkpointed when it has this size or age.
+const (
+	segmentSize = 32 << 20
+	segmentAge  = 10 * time.Second
+)
+
+// suffixes of files in the journal's directory.
+const (
+	newSuffix   = ".new"   // being made: not locked yet
+	notesSuffix = ".notes" // checkpointed: only its marks and removals still count
+)
+
+// commit writes a message to the journal and returns when it is durable. An
+// error says nothing about the queue file: it can still be synced by itself.
+func (j *journal) commit(place Name, id mail.QueueID, file []byte) error {
+	s, err := j.append(&frame{kind: frameMessage, place: place, id: id, body: file})
+	if err != nil {
+		return err
+	}
+	defer s.users.Done()
+	if err := s.group.Sync(s.name); err != nil {
+		j.abandon(s)
+		return err
+	}
+	return nil
+}
+
+// note writes that a recipient is done or a message is gone. It is durable
+// after the next syncNotes that returns nil; a crash of this process alone does
+// not lose it.
+func (j *journal) note(kind frameKind, id mail.QueueID, offset int64) {
+	f := frame{kind: kind, id: id, offset: offset}
+	if s, err := j.append(&f); err == nil {
+		s.users.Done()
+		return
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if len(j.owed) < maxOwed {
+		j.owed = append(j.owed, f)
+	}
+}
+
+// maxOwed bounds the memory for notes while the disk refuses them. Those lost
+// beyond it cost a repeated delivery, should the power be cut as well.
+const maxOwed = 100_000
+
+// payNotes writes the notes that could not be written before.
+func (j *journal) payNotes() error {
+	j.mu.Lock()
+	owed := j.owed
+	j.owed = nil
+	j.mu.Unlock()
+	for i := range owed {
+		s, err := j.append(&owed[i])
+		if err != nil {
+			j.mu.Lock()
+			j.owed = append(owed[i:], j.owed...)
+			j.mu.Unlock()
+			return err
+		}
+		s.users.Done()
+	}
+	return nil
+}
+
+// append writes a frame. The caller calls users.Done of the segment when it
+// needs it no longer.
+func (j *journal) append(f *frame) (*segment, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.cur == nil {
+		s, err := j.open()
+		if err != nil {
+			return nil, fmt.Errorf("journal: %w", err)
+		}
+		j.cur = s
+	}
+	s := j.cur
+	b, err := f.appendTo(j.file[:0])
+	if err != nil {
+		return nil, err
+	}
+	if cap(b) <= keepBuffer {
+		j.file = b
+	}
+	if _, err := s.file.WriteAt(b, s.size); err != nil {
+		// The frame may be there in part; nothing behind it could be read.
+		j.leave()
+		return nil, fmt.Errorf("journal: %w", err)
+	}
+	s.size += int64(len(b))
+	s.dirty = true
+	s.notes = s.notes || f.kind != frameMessage
+	s.users.Add(1)
+	return s, nil
+}
+
+// open makes a segment. Its name leads to it durably, and it is locked, before
+// anybody can take it for a segment.
+func (j *journal) open() (*segment, error) {
+	name := string(Journal) + "/" + string(j.ids.next(j.now()))
+	f, err := j.fs.Create(name+newSuffix, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	ok, err := f.TryLock()
+	if err == nil && !ok {
+		err = errors.New("new segment is locked by somebody else")
+	}
+	if err == nil {
+		err = j.fs.Rename(name+newSuffix, name)
+	}
+	if err == nil {
+		err = j.fs.SyncDir(string(Journal))
+	}
+	if err != nil {
+		f.Close()
+		j.fs.Remove(name + newSuffix)
+		j.fs.Remove(name)
+		return nil, err
+	}
+	s := &segment{name: name, file: f, born: j.now()}
+	s.group.sync = func(string) error {
+		j.mu.Lock()
+		s.dirty = false
+		j.mu.Unlock()
+		return f.Sync()
+	}
+	return s, nil
+}
+
+// abandon takes a segment whose sync failed out of use (R2): what was written
+// to it is not to be trusted, and nothing more is.
+func (j *journal) abandon(s *segment) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.cur == s {
+		j.leave()
+	}
+}
+
+// leave lets the next frame open another segment. The caller holds mu.
+func (j *journal) leave() {
+	j.left = append(j.left, j.cur)
+	j.cur = nil
+}
+
+// syncNotes makes marks and removals durable that are not yet.
+func (j *journal) syncNotes() error {
+	if err := j.payNotes(); err != nil {
+		return err
+	}
+	j.mu.Lock()
+	s := j.cur
+	if s == nil || !s.dirty {
+		j.mu.Unlock()
+		return nil
+	}
+	s.users.Add(1)
+	j.mu.Unlock()
+	defer s.users.Done()
+	err := s.group.Sync(s.name)
+	if err != nil {
+		j.abandon(s)
+	}
+	return err
+}
+
+// due tells whether it is time for a checkpoint.
+func (j *journal) due() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	s := j.cur
+	return s != nil && s.size > 0 && (s.size >= segmentSize || j.now().Sub(s.born) >= segmentAge)
+}

@@ -1,0 +1,76 @@
+package queue
+
+import (
+	"context"
+	"time"
+
+	"posthaste/internal/mail"
+)
+
+// SyncInterval is how long a removal, a move or a mark may be undone by a power
+// cut at the most (R4): what is repeated then is at most the deliveries of that
+// time.
+const SyncInterval = time.Second
+
+// sweepEvery is how often segments of dead writers are looked for, in intervals.
+const sweepEvery = 10
+
+// Keep makes what was only written durable once every SyncInterval, until the
+// context ends. With sweep it also makes good what writers that have died left
+// behind; one process of a queue does that. failed is told of errors.
+func (q *Queue) Keep(ctx context.Context, sweep bool, failed func(error)) {
+	tick := time.NewTicker(SyncInterval)
+	defer tick.Stop()
+	for n := 1; ; n++ {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+			q.syncWritten(failed)
+			if sweep && n%sweepEvery == 0 && q.journal != nil {
+				if err := q.sweep(); err != nil {
+					failed(err)
+				}
+			}
+		}
+	}
+}
+
+// syncWritten makes durable what was written before the call.
+func (q *Queue) syncWritten(failed func(error)) {
+	if j := q.journal; j != nil {
+		if err := j.syncNotes(); err != nil {
+			failed(err)
+		}
+		if j.due() {
+			if err := j.checkpoint(); err != nil {
+				failed(err)
+			}
+		}
+		return // the journal knows of all removals, and a move may be undone
+	}
+	for d := range q.moved.take() {
+		if err := q.dirs.Sync(d); err != nil {
+			failed(err)
+		}
+	}
+}
+
+// Close makes everything durable in its own file and ends the use of the
+// journal: afterwards the directories alone are the queue.
+func (q *Queue) Close() error {
+	var failed error
+	if q.journal != nil {
+		return q.journal.close()
+	}
+	q.syncWritten(func(err error) { failed = err })
+	return failed
+}
+
+// noteGone notes, before its file is unlinked, that a message is to be no more.
+// Should the note fail, the unlink alone has to become durable.
+func (q *Queue) noteGone(id mail.QueueID) {
+	if q.journal != nil {
+		q.journal.note(frameGone, id, 0)
+	}
+}
