@@ -1,0 +1,154 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	"posthaste/test/harness"
+	"posthaste/test/process"
+)
+
+// kind is what is done to a system in one cycle: the process that is killed,
+// or one of the words below.
+type kind string
+
+const (
+	everything kind = "all"    // all processes are killed
+	master     kind = "master" // its children live on for a while
+	stopStart  kind = "stop"   // postfix stop and postfix start
+	reload     kind = "reload" // postfix reload
+)
+
+// kindsOf are all kinds of a system.
+var kindsOf = map[harness.System][]kind{
+	harness.Ours:    {master, "inbound", "queue", "outbound", "local", "broker", everything, stopStart, reload},
+	harness.Postfix: {master, "smtpd", "cleanup", "qmgr", "smtp", "virtual", everything, stopStart, reload},
+}
+
+// harmless tells whether a kind is something that may lose and repeat nothing.
+func (k kind) harmless() bool { return k == stopStart || k == reload }
+
+// cycles breaks the system again and again, in random order, each kind about
+// as often as the others.
+func (s *site) cycles(r *result) error {
+	kinds := s.o.Kinds
+	if len(kinds) == 0 {
+		kinds = kindsOf[s.instance.System]
+	}
+	var order []kind
+	for n := range s.o.Cycles {
+		if len(order) == 0 {
+			order = append(order, kinds...)
+			s.random.Shuffle(len(order), func(a, b int) { order[a], order[b] = order[b], order[a] })
+		}
+		k := order[0]
+		order = order[1:]
+		s.o.Progress(n, s.o.Cycles, string(k))
+		s.sink.set([]mode{normal, normal, refusing, hangingUp}[s.random.IntN(4)])
+		time.Sleep(time.Duration(300+s.random.IntN(700)) * time.Millisecond) // the random moment
+		took, done, err := s.cycle(k)
+		if err != nil {
+			return fmt.Errorf("cycle %d, %s: %w", n+1, k, err)
+		}
+		if done {
+			r.Cycles++
+			r.Recovery[k] = r.Recovery[k].add(took)
+		}
+	}
+	return nil
+}
+
+// cycle does one thing to the system and returns how long it took until mail
+// was accepted again. done is false when there is no such process.
+func (s *site) cycle(k kind) (took time.Duration, done bool, err error) {
+	begin := time.Now()
+	switch k {
+	case stopStart:
+		if _, err := s.instance.Run("postfix", "stop"); err != nil {
+			return 0, false, err
+		}
+		begin = time.Now()
+		err = s.restart()
+	case reload:
+		_, err = s.instance.Run("postfix", "reload")
+	case everything, master:
+		if err = s.killTree(k == everything); err == nil {
+			err = s.restart()
+		}
+	default:
+		if done, err = s.killOne(k); err != nil || !done {
+			return 0, false, err
+		}
+	}
+	if err != nil {
+		return 0, false, err
+	}
+	if !k.harmless() {
+		defer func() { s.ledger.Fault(begin, time.Now()) }()
+	}
+	err = s.accepted(begin)
+	return time.Since(begin), err == nil, err
+}
+
+// restartLimit is how long an administrator tries to start the system.
+const restartLimit = 90 * time.Second
+
+func (s *site) restart() error { return harness.Until(restartLimit, s.instance.Start) }
+
+// accepted waits until a whole message is accepted.
+func (s *site) accepted(since time.Time) error {
+	return harness.Until(restartLimit, func() error {
+		c := open(s.instance.Addr(), replyLimit)
+		if c == nil {
+			return errors.New("no mail is accepted")
+		}
+		defer c.Close()
+		m := s.ledger.Send("prober@injector.example.test", 500, "user0@"+sinkDomain)
+		if !c.send(s.ledger, m) {
+			return fmt.Errorf("no mail is accepted %s after", time.Since(since))
+		}
+		return nil
+	})
+}
+
+// killTree kills master, or all processes. Master is stopped first, so that it
+// starts nothing while the others are found and killed.
+func (s *site) killTree(whole bool) error {
+	pid := s.instance.MasterPID()
+	if pid == 0 {
+		return errors.New("no master process")
+	}
+	if !whole {
+		return syscall.Kill(pid, syscall.SIGKILL)
+	}
+	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
+		return err
+	}
+	for _, p := range process.Tree(pid) {
+		syscall.Kill(p, syscall.SIGKILL) // who is gone is gone
+	}
+	return nil
+}
+
+// killOne kills one process of a role.
+func (s *site) killOne(k kind) (done bool, err error) {
+	var found []int
+	for _, pid := range process.Tree(s.instance.MasterPID()) {
+		words := process.Command(pid)
+		if len(words) > 0 && (s.instance.System == harness.Ours && words[len(words)-1] == string(k) ||
+			s.instance.System == harness.Postfix && filepath.Base(words[0]) == string(k)) {
+			found = append(found, pid)
+		}
+	}
+	if len(found) == 0 {
+		return false, nil
+	}
+	err = syscall.Kill(found[s.random.IntN(len(found))], syscall.SIGKILL)
+	if errors.Is(err, syscall.ESRCH) {
+		return false, nil
+	}
+	return err == nil, err
+}

@@ -1,0 +1,141 @@
+package ledger
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Counters are the result of a run. The first group must be 0.
+type Counters struct {
+	Loss           int `json:"loss"`            // acknowledged, and nowhere
+	Phantom        int `json:"phantom"`         // refused, or broken off before the dot, and yet delivered
+	DupUnexplained int `json:"dup_unexplained"` // repeated, though not on its way at a kill
+	Garbled        int `json:"garbled"`
+	Misrouted      int `json:"misrouted"`
+	FalseBounce    int `json:"false_bounce"` // a notice of failure, where nothing but faults failed
+	Stuck          int `json:"stuck"`        // still queued at the end
+	LogMissing     int `json:"log_missing"`  // acknowledged, finished, and no final line in the log
+	LogExtra       int `json:"log_extra"`    // more final lines than deliveries
+
+	Messages   int           `json:"messages"`
+	Recipients int           `json:"recipients"`
+	Acked      int           `json:"acked"`   // pairs, as all below
+	Refused    int           `json:"refused"` // by a 4xx or 5xx
+	Unknown    int           `json:"unknown"` // broken off after the dot
+	UnknownIn  int           `json:"unknown_delivered"`
+	Delivered  int           `json:"delivered"`
+	Dup        int           `json:"dup"` // repeated, all of them
+	Corrupt    int           `json:"corrupt"`
+	ConnLost   map[Phase]int `json:"connlost"` // sessions
+	Findings   []string      `json:"findings,omitempty"`
+}
+
+// Bad tells whether a counter that must be 0 is not.
+func (c *Counters) Bad() bool {
+	return c.Loss+c.Phantom+c.DupUnexplained+c.Garbled+c.Misrouted+c.FalseBounce+c.Stuck+c.LogMissing+c.LogExtra > 0
+}
+
+// maxFindings is how many faults are told in words.
+const maxFindings = 20
+
+func (c *Counters) find(counter *int, format string, args ...any) {
+	*counter++
+	if len(c.Findings) < maxFindings {
+		c.Findings = append(c.Findings, fmt.Sprintf(format, args...))
+	}
+}
+
+// Slack is how long the record of a delivery may take from the sink's 250 to
+// the mark in the queue, on a busy machine: a kill within it may repeat the
+// delivery.
+const Slack = time.Second
+
+// Count judges the books. withLog: the mail log was read with Final.
+func (l *Ledger) Count(withLog bool) Counters {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	c := Counters{Messages: len(l.messages), ConnLost: l.lost}
+	for _, g := range l.garbled {
+		c.find(&c.Garbled, "GARBLED %s", g)
+	}
+	for _, a := range l.astray {
+		c.find(&c.Misrouted, "MISROUTED %s", a)
+	}
+	for _, e := range l.messages {
+		for r, p := range e.pairs {
+			c.Recipients++
+			l.pair(&c, e, r, p)
+			if withLog {
+				c.log(e, r, p)
+			}
+		}
+	}
+	slices.Sort(c.Findings)
+	return c
+}
+
+// pair judges one recipient of one message.
+func (l *Ledger) pair(c *Counters, e *entry, r string, p *pair) {
+	name := fmt.Sprintf("%s (%s) <%s>", e.ID, e.queueID, r)
+	there := len(p.deliveries) > 0
+	c.Delivered += len(p.deliveries)
+	switch p.outcome {
+	case acked:
+		c.Acked++
+		if !there && p.notices == 0 && !p.queued && !p.corrupt {
+			c.find(&c.Loss, "LOSS %s", name)
+		}
+	case refused, unsent:
+		if p.outcome == refused {
+			c.Refused++
+		}
+		if there {
+			c.find(&c.Phantom, "PHANTOM %s: %s", name, p.deliveries[0].Where)
+		}
+	default:
+		c.Unknown++
+		if there {
+			c.UnknownIn++
+		}
+	}
+	if p.notices > 0 {
+		c.find(&c.FalseBounce, "FALSE_BOUNCE %s", name)
+	}
+	if p.queued && p.outcome != refused && p.outcome != unsent {
+		c.find(&c.Stuck, "STUCK %s", name)
+	}
+	if p.corrupt {
+		c.Corrupt++
+	}
+	l.duplicates(c, name, p)
+}
+
+// duplicates judges repeated deliveries. Each but the last must have been on
+// its way at a kill: begun before it, and not yet marked as done.
+func (l *Ledger) duplicates(c *Counters, name string, p *pair) {
+	slices.SortFunc(p.deliveries, func(a, b Delivery) int { return a.At.Compare(b.At) })
+	for i := 0; i+1 < len(p.deliveries); i++ {
+		c.Dup++
+		d := p.deliveries[i]
+		inFlight := func(f interval) bool { return !d.Begin.After(f.to) && !d.At.Add(Slack).Before(f.from) }
+		if !slices.ContainsFunc(l.faults, inFlight) {
+			c.find(&c.DupUnexplained, "DUP_UNEXPLAINED %s: %s at %s and %s at %s", name, d.Where,
+				d.At.Format(time.StampMilli), p.deliveries[i+1].Where, p.deliveries[i+1].At.Format(time.StampMilli))
+		}
+	}
+}
+
+// log judges the mail log. A delivery whose record was lost with a kill has no
+// line, its repetition has; so there is at least one, and at most as many as
+// there are deliveries.
+func (c *Counters) log(e *entry, r string, p *pair) {
+	if p.outcome != acked || p.queued || p.corrupt {
+		return
+	}
+	if p.finals == 0 {
+		c.find(&c.LogMissing, "LOG_MISSING %s (%s) <%s>", e.ID, e.queueID, r)
+	} else if p.finals > max(1, len(p.deliveries)) {
+		c.find(&c.LogExtra, "LOG_EXTRA %s (%s) <%s>: %d lines, %d deliveries", e.ID, e.queueID, r, p.finals, len(p.deliveries))
+	}
+}
