@@ -47,7 +47,7 @@ func (s *site) cycles(r *result) error {
 		k := order[0]
 		order = order[1:]
 		s.o.Progress(n, s.o.Cycles, string(k))
-		s.sink.set([]mode{normal, normal, refusing, hangingUp}[s.random.IntN(4)])
+		s.sink.set([]mode{normal, refusing, hangingUp, slow}[s.random.IntN(4)])
 		time.Sleep(time.Duration(300+s.random.IntN(700)) * time.Millisecond) // the random moment
 		took, done, err := s.cycle(k)
 		if err != nil {
@@ -87,7 +87,7 @@ func (s *site) cycle(k kind) (took time.Duration, done bool, err error) {
 		return 0, false, err
 	}
 	if !k.harmless() {
-		defer func() { s.ledger.Fault(begin, time.Now()) }()
+		defer func() { s.ledger.Fault(string(k), begin, time.Now()) }()
 	}
 	err = s.accepted(begin)
 	return time.Since(begin), err == nil, err
@@ -105,7 +105,7 @@ func (s *site) accepted(since time.Time) error {
 		if c == nil {
 			return errors.New("no mail is accepted")
 		}
-		defer c.Close()
+		defer c.quit()
 		m := s.ledger.Send("prober@injector.example.test", 500, "user0@"+sinkDomain)
 		if !c.send(s.ledger, m) {
 			return fmt.Errorf("no mail is accepted %s after", time.Since(since))

@@ -64,15 +64,12 @@ func (l *load) connection(random *rand.Rand) {
 			if c = open(l.addr, replyLimit); c == nil {
 				return
 			}
-			defer c.Close()
+			defer c.quit()
 		}
 		sender, size, recipients := choose(random)
 		if !c.send(l.ledger, l.ledger.Send(sender, size, recipients...)) || l.sleep(pause) {
 			break
 		}
-	}
-	if c != nil {
-		c.ask("QUIT\r\n")
 	}
 }
 
@@ -127,6 +124,12 @@ func (c *client) ask(command string) (string, error) {
 	return c.Reply()
 }
 
+// quit ends a connection, in order if that is still possible.
+func (c *client) quit() {
+	c.ask("QUIT\r\n")
+	c.Close()
+}
+
 // send sends a message and notes what it is told. false: the connection is of
 // no more use, or somebody refused something.
 func (c *client) send(l *ledger.Ledger, m ledger.Message) bool {
@@ -140,7 +143,7 @@ func (c *client) send(l *ledger.Ledger, m ledger.Message) bool {
 		if answer, err = c.ask("RCPT TO:<" + r + ">\r\n"); err == nil && answer[0] == '2' {
 			accepted++
 		} else if err == nil {
-			l.Refused(m.ID, r)
+			l.Refused(m.ID, r, answer)
 		}
 	}
 	if err == nil && accepted > 0 {
@@ -151,7 +154,7 @@ func (c *client) send(l *ledger.Ledger, m ledger.Message) bool {
 		l.Lost(m.ID, ledger.Envelope)
 		return false
 	case !strings.HasPrefix(reply, "354"):
-		l.Refused(m.ID, "")
+		l.Refused(m.ID, "", reply)
 		return false
 	}
 	return c.content(l, m)
@@ -174,6 +177,6 @@ func (c *client) content(l *ledger.Ledger, m ledger.Message) bool {
 		l.Acked(m.ID, reply)
 		return true
 	}
-	l.Refused(m.ID, "")
+	l.Refused(m.ID, "", reply)
 	return false
 }

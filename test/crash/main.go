@@ -29,6 +29,8 @@ type options struct {
 	Kinds    []kind        // what is done in turn; empty: everything
 	Limit    time.Duration // within which mail must be accepted again
 	Patience time.Duration // for the queue to run empty at the end
+	Control  time.Duration // how long the load of the negative control runs
+	Slack    time.Duration // see ledger.Count
 	Keep     bool          // leave the directory
 	Progress func(done, all int, text string)
 }
@@ -36,13 +38,21 @@ type options struct {
 func main() {
 	o := options{}
 	systems := flag.String("systems", "", "systems to run, with commas; empty: all that can run here")
+	kinds := flag.String("kinds", "", "what is done, with commas (master, all, stop, reload, or a role of a process); empty: everything")
 	flag.IntVar(&o.Cycles, "cycles", 54, "how often something is killed")
 	flag.IntVar(&o.Sessions, "sessions", 8, "SMTP sessions at a time")
 	flag.Uint64Var(&o.Seed, "seed", 0, "of the order of events; 0: by the clock")
 	flag.DurationVar(&o.Limit, "limit", time.Second, "within which ours must accept mail again")
 	flag.DurationVar(&o.Patience, "patience", 2*time.Minute, "for the queue to run empty at the end")
+	flag.DurationVar(&o.Control, "control", 5*time.Second, "how long the load of the negative control runs")
+	flag.DurationVar(&o.Slack, "slack", time.Second, "from a delivery to its mark in the queue, at most")
 	flag.BoolVar(&o.Keep, "keep", false, "leave the directory of each run")
 	flag.Parse()
+	for k := range strings.SplitSeq(*kinds, ",") {
+		if k != "" {
+			o.Kinds = append(o.Kinds, kind(k))
+		}
+	}
 	if o.Seed == 0 {
 		o.Seed = uint64(time.Now().UnixNano())
 	}
@@ -85,13 +95,11 @@ func all(o options, names string) error {
 	return failed
 }
 
-// controlTime is how long the load of a negative control runs.
-const controlTime = 5 * time.Second
-
 // both runs the negative control and then the run itself.
 func both(system harness.System, o options) (result, error) {
-	c, err := once(system, options{Cycles: 0, Sessions: o.Sessions, Seed: o.Seed, Patience: o.Patience,
-		Keep: o.Keep, Progress: o.Progress})
+	calm := o
+	calm.Cycles = 0
+	c, err := once(system, calm)
 	if err != nil {
 		return c, err
 	}

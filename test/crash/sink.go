@@ -17,7 +17,11 @@ const (
 	normal    mode = iota
 	refusing       // 4xx to some recipients and to some messages
 	hangingUp      // the connection closes after some final dots, without a reply
+	slow           // some replies to the final dot take their time
 )
+
+// slowness is longer than the queue manager needs to come back.
+const slowness = 1500 * time.Millisecond
 
 // share is how many in a hundred are treated badly.
 const share = 15
@@ -64,6 +68,8 @@ func (s *sink) judge(verb string, t peer.Transaction) string {
 		return ""
 	case s.chance(hangingUp):
 		return "close"
+	case s.chance(slow):
+		time.Sleep(slowness) // what is on its way stays so for a while
 	}
 	for _, r := range t.Recipients {
 		s.ledger.Delivered(ledger.Delivery{Recipient: r, Sender: t.Sender, Envelope: true, Text: t.Text,

@@ -18,17 +18,19 @@ type Counters struct {
 	LogMissing     int `json:"log_missing"`  // acknowledged, finished, and no final line in the log
 	LogExtra       int `json:"log_extra"`    // more final lines than deliveries
 
-	Messages   int           `json:"messages"`
-	Recipients int           `json:"recipients"`
-	Acked      int           `json:"acked"`   // pairs, as all below
-	Refused    int           `json:"refused"` // by a 4xx or 5xx
-	Unknown    int           `json:"unknown"` // broken off after the dot
-	UnknownIn  int           `json:"unknown_delivered"`
-	Delivered  int           `json:"delivered"`
-	Dup        int           `json:"dup"` // repeated, all of them
-	Corrupt    int           `json:"corrupt"`
-	ConnLost   map[Phase]int `json:"connlost"` // sessions
-	Findings   []string      `json:"findings,omitempty"`
+	Messages   int            `json:"messages"`
+	Recipients int            `json:"recipients"`
+	Acked      int            `json:"acked"`   // pairs, as all below
+	Refused    int            `json:"refused"` // by a 4xx or 5xx
+	Unknown    int            `json:"unknown"` // broken off after the dot
+	UnknownIn  int            `json:"unknown_delivered"`
+	Delivered  int            `json:"delivered"`
+	DupAt      map[string]int `json:"dup_at"` // Dup by what was killed then
+	Dup        int            `json:"dup"`    // repeated, all of them
+	Corrupt    int            `json:"corrupt"`
+	ConnLost   map[Phase]int  `json:"connlost"` // sessions
+	Refusals   map[string]int `json:"refusals"` // replies of 4xx and 5xx
+	Findings   []string       `json:"findings,omitempty"`
 }
 
 // Bad tells whether a counter that must be 0 is not.
@@ -46,16 +48,13 @@ func (c *Counters) find(counter *int, format string, args ...any) {
 	}
 }
 
-// Slack is how long the record of a delivery may take from the sink's 250 to
-// the mark in the queue, on a busy machine: a kill within it may repeat the
-// delivery.
-const Slack = time.Second
-
-// Count judges the books. withLog: the mail log was read with Final.
-func (l *Ledger) Count(withLog bool) Counters {
+// Count judges the books. withLog: the mail log was read with Final. slack is
+// how long it may take from the sink's 250 to the mark in the queue on a busy
+// machine: a kill within that time may repeat the delivery.
+func (l *Ledger) Count(withLog bool, slack time.Duration) Counters {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	c := Counters{Messages: len(l.messages), ConnLost: l.lost}
+	c := Counters{Messages: len(l.messages), ConnLost: l.lost, Refusals: l.refusals, DupAt: map[string]int{}}
 	for _, g := range l.garbled {
 		c.find(&c.Garbled, "GARBLED %s", g)
 	}
@@ -65,7 +64,7 @@ func (l *Ledger) Count(withLog bool) Counters {
 	for _, e := range l.messages {
 		for r, p := range e.pairs {
 			c.Recipients++
-			l.pair(&c, e, r, p)
+			l.pair(&c, e, r, p, slack)
 			if withLog {
 				c.log(e, r, p)
 			}
@@ -76,7 +75,7 @@ func (l *Ledger) Count(withLog bool) Counters {
 }
 
 // pair judges one recipient of one message.
-func (l *Ledger) pair(c *Counters, e *entry, r string, p *pair) {
+func (l *Ledger) pair(c *Counters, e *entry, r string, p *pair, slack time.Duration) {
 	name := fmt.Sprintf("%s (%s) <%s>", e.ID, e.queueID, r)
 	there := len(p.deliveries) > 0
 	c.Delivered += len(p.deliveries)
@@ -108,18 +107,20 @@ func (l *Ledger) pair(c *Counters, e *entry, r string, p *pair) {
 	if p.corrupt {
 		c.Corrupt++
 	}
-	l.duplicates(c, name, p)
+	l.duplicates(c, name, p, slack)
 }
 
 // duplicates judges repeated deliveries. Each but the last must have been on
 // its way at a kill: begun before it, and not yet marked as done.
-func (l *Ledger) duplicates(c *Counters, name string, p *pair) {
+func (l *Ledger) duplicates(c *Counters, name string, p *pair, slack time.Duration) {
 	slices.SortFunc(p.deliveries, func(a, b Delivery) int { return a.At.Compare(b.At) })
 	for i := 0; i+1 < len(p.deliveries); i++ {
 		c.Dup++
 		d := p.deliveries[i]
-		inFlight := func(f interval) bool { return !d.Begin.After(f.to) && !d.At.Add(Slack).Before(f.from) }
-		if !slices.ContainsFunc(l.faults, inFlight) {
+		inFlight := func(f interval) bool { return !d.Begin.After(f.to) && !d.At.Add(slack).Before(f.from) }
+		if i := slices.IndexFunc(l.faults, inFlight); i >= 0 {
+			c.DupAt[l.faults[i].what]++
+		} else {
 			c.find(&c.DupUnexplained, "DUP_UNEXPLAINED %s: %s at %s and %s at %s", name, d.Where,
 				d.At.Format(time.StampMilli), p.deliveries[i+1].Where, p.deliveries[i+1].At.Format(time.StampMilli))
 		}

@@ -65,7 +65,10 @@ type Delivery struct {
 }
 
 // interval is a time in which something was killed.
-type interval struct{ from, to time.Time }
+type interval struct {
+	what     string
+	from, to time.Time
+}
 
 // Ledger is the books of one run. It is safe for concurrent use.
 type Ledger struct {
@@ -76,6 +79,7 @@ type Ledger struct {
 	messages map[string]*entry
 	byQueue  map[string]*entry
 	faults   []interval
+	refusals map[string]int
 	lost     map[Phase]int
 	garbled  []string
 	astray   []string
@@ -84,7 +88,8 @@ type Ledger struct {
 
 // New begins the books of a run; prefix begins all its message ids.
 func New(prefix string) *Ledger {
-	return &Ledger{prefix: prefix, messages: map[string]*entry{}, byQueue: map[string]*entry{}, lost: map[Phase]int{}}
+	return &Ledger{prefix: prefix, messages: map[string]*entry{}, byQueue: map[string]*entry{},
+		lost: map[Phase]int{}, refusals: map[string]int{}}
 }
 
 // Send notes a message that is about to be sent, and makes it: size is that of
@@ -104,12 +109,24 @@ func (l *Ledger) Send(sender string, size int, recipients ...string) Message {
 
 // Refused notes a final reply of 4xx or 5xx: to one recipient, or to all with
 // an empty one.
-func (l *Ledger) Refused(id, recipient string) {
+func (l *Ledger) Refused(id, recipient, reply string) {
+	l.mu.Lock()
+	l.refusals[kindOf(reply)]++
+	l.mu.Unlock()
 	l.close(id, func(r string, p *pair) {
 		if recipient == "" || r == recipient {
 			p.outcome = refused
 		}
 	})
+}
+
+// kindOf is the code and the enhanced code of a reply.
+func kindOf(reply string) string {
+	code, rest, _ := strings.Cut(reply, " ")
+	if enhanced, _, ok := strings.Cut(rest, " "); ok && strings.Count(enhanced, ".") == 2 {
+		return code + " " + enhanced
+	}
+	return code
 }
 
 // Acked notes the 250 to the end of data. All recipients that were not refused
@@ -155,10 +172,10 @@ func (l *Ledger) close(id string, f func(string, *pair)) {
 
 // Fault notes that something was killed between two moments. Deliveries that
 // were on their way then may be repeated.
-func (l *Ledger) Fault(from, to time.Time) {
+func (l *Ledger) Fault(what string, from, to time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.faults = append(l.faults, interval{from, to})
+	l.faults = append(l.faults, interval{what, from, to})
 }
 
 // Delivered notes an arrival. It must be called before the sink says 250. A
