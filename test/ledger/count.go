@@ -117,14 +117,28 @@ func (l *Ledger) duplicates(c *Counters, name string, p *pair, slack time.Durati
 	for i := 0; i+1 < len(p.deliveries); i++ {
 		c.Dup++
 		d := p.deliveries[i]
-		inFlight := func(f interval) bool { return !d.Begin.After(f.to) && !d.At.Add(slack).Before(f.from) }
-		if i := slices.IndexFunc(l.faults, inFlight); i >= 0 {
-			c.DupAt[l.faults[i].what]++
+		if what := l.cause(d, slack); what != "" {
+			c.DupAt[what]++
 		} else {
 			c.find(&c.DupUnexplained, "DUP_UNEXPLAINED %s: %s at %s and %s at %s", name, d.Where,
 				d.At.Format(time.StampMilli), p.deliveries[i+1].Where, p.deliveries[i+1].At.Format(time.StampMilli))
 		}
 	}
+}
+
+// cause is the kill that a delivery was on its way at: of several the one
+// nearest to the delivery. Empty: none.
+func (l *Ledger) cause(d Delivery, slack time.Duration) (what string) {
+	var best time.Duration
+	for _, f := range l.faults {
+		if d.Begin.After(f.to) || d.At.Add(slack).Before(f.from) {
+			continue
+		}
+		if away := d.At.Sub(f.from).Abs(); what == "" || away < best {
+			what, best = f.what, away
+		}
+	}
+	return what
 }
 
 // log judges the mail log. A delivery whose record was lost with a kill has no
