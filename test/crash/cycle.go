@@ -65,6 +65,7 @@ func (s *site) cycles(r *result) error {
 // was accepted again. done is false when there is no such process.
 func (s *site) cycle(k kind) (took time.Duration, done bool, err error) {
 	begin := time.Now()
+	var killed []int
 	switch k {
 	case stopStart:
 		if _, err := s.instance.Run("postfix", "stop"); err != nil {
@@ -75,22 +76,36 @@ func (s *site) cycle(k kind) (took time.Duration, done bool, err error) {
 	case reload:
 		_, err = s.instance.Run("postfix", "reload")
 	case everything, master:
-		if err = s.killTree(k == everything); err == nil {
+		if killed, err = s.killTree(k == everything); err == nil {
 			err = s.restart()
 		}
 	default:
-		if done, err = s.killOne(k); err != nil || !done {
-			return 0, false, err
+		if killed, err = s.killOne(k); err == nil && killed == nil {
+			return 0, false, nil
 		}
 	}
-	if err != nil {
-		return 0, false, err
+	if err == nil {
+		err = s.accepted(begin)
 	}
-	if !k.harmless() {
-		defer func() { s.ledger.Fault(string(k), begin, time.Now()) }()
+	took = time.Since(begin)
+	if err == nil && killed != nil {
+		err = s.ended(killed)
+		s.ledger.Fault(string(k), begin, time.Now())
 	}
-	err = s.accepted(begin)
-	return time.Since(begin), err == nil, err
+	return took, err == nil, err
+}
+
+// ended waits until processes that were killed are gone: until then their
+// requests to others are still open.
+func (s *site) ended(killed []int) error {
+	return harness.Until(restartLimit, func() error {
+		for _, pid := range killed {
+			if !process.Gone(pid) {
+				return fmt.Errorf("process %d was killed and is still there", pid)
+			}
+		}
+		return nil
+	})
 }
 
 // restartLimit is how long an administrator tries to start the system.
@@ -116,25 +131,26 @@ func (s *site) accepted(since time.Time) error {
 
 // killTree kills master, or all processes. Master is stopped first, so that it
 // starts nothing while the others are found and killed.
-func (s *site) killTree(whole bool) error {
+func (s *site) killTree(whole bool) (killed []int, err error) {
 	pid := s.instance.MasterPID()
 	if pid == 0 {
-		return errors.New("no master process")
+		return nil, errors.New("no master process")
 	}
 	if !whole {
-		return syscall.Kill(pid, syscall.SIGKILL)
+		return []int{pid}, syscall.Kill(pid, syscall.SIGKILL)
 	}
 	if err := syscall.Kill(pid, syscall.SIGSTOP); err != nil {
-		return err
+		return nil, err
 	}
-	for _, p := range process.Tree(pid) {
+	killed = process.Tree(pid)
+	for _, p := range killed {
 		syscall.Kill(p, syscall.SIGKILL) // who is gone is gone
 	}
-	return nil
+	return killed, nil
 }
 
-// killOne kills one process of a role.
-func (s *site) killOne(k kind) (done bool, err error) {
+// killOne kills one process of a role; none is killed when there is none.
+func (s *site) killOne(k kind) (killed []int, err error) {
 	var found []int
 	for _, pid := range process.Tree(s.instance.MasterPID()) {
 		words := process.Command(pid)
@@ -144,11 +160,12 @@ func (s *site) killOne(k kind) (done bool, err error) {
 		}
 	}
 	if len(found) == 0 {
-		return false, nil
+		return nil, nil
 	}
-	err = syscall.Kill(found[s.random.IntN(len(found))], syscall.SIGKILL)
+	pid := found[s.random.IntN(len(found))]
+	err = syscall.Kill(pid, syscall.SIGKILL)
 	if errors.Is(err, syscall.ESRCH) {
-		return false, nil
+		return nil, nil
 	}
-	return err == nil, err
+	return []int{pid}, err
 }

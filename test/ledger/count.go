@@ -110,21 +110,44 @@ func (l *Ledger) pair(c *Counters, e *entry, r string, p *pair, slack time.Durat
 	l.duplicates(c, name, p, slack)
 }
 
-// duplicates judges repeated deliveries. Each but the last must have been on
-// its way at a kill: begun before it, and not yet marked as done.
+// duplicates judges repeated deliveries. One is the good one; each other must
+// have been on its way at a kill: begun before it, and not yet marked as done.
+// The good one need not come last: a sink may note an arrival long after the
+// sender was killed.
 func (l *Ledger) duplicates(c *Counters, name string, p *pair, slack time.Duration) {
-	slices.SortFunc(p.deliveries, func(a, b Delivery) int { return a.At.Compare(b.At) })
-	for i := 0; i+1 < len(p.deliveries); i++ {
-		c.Dup++
-		d := p.deliveries[i]
-		if what := l.cause(d, slack); what != "" {
+	good := false
+	for _, d := range p.deliveries {
+		what := l.cause(d, slack)
+		switch {
+		case what == "" && good:
+			c.find(&c.DupUnexplained, "DUP_UNEXPLAINED %s: %d times, once by %s, begun %s, at %s; before that %s",
+				name, len(p.deliveries), d.Where, clock(d.Begin), clock(d.At), l.lastFault(d.At))
+		case what == "":
+			good = true
+		case len(p.deliveries) > 1:
 			c.DupAt[what]++
-		} else {
-			c.find(&c.DupUnexplained, "DUP_UNEXPLAINED %s: %s at %s and %s at %s", name, d.Where,
-				d.At.Format(time.StampMilli), p.deliveries[i+1].Where, p.deliveries[i+1].At.Format(time.StampMilli))
+		}
+	}
+	if n := len(p.deliveries); n > 1 {
+		c.Dup += n - 1
+		if !good { // the good one was on its way at some kill, too
+			c.DupAt[l.cause(p.deliveries[n-1], slack)]--
 		}
 	}
 }
+
+// lastFault tells of the last kill before a moment.
+func (l *Ledger) lastFault(at time.Time) string {
+	last := interval{what: "nothing was killed"}
+	for _, f := range l.faults {
+		if f.from.Before(at) {
+			last = f
+		}
+	}
+	return fmt.Sprintf("%s, %s to %s", last.what, clock(last.from), clock(last.to))
+}
+
+func clock(t time.Time) string { return t.Format("15:04:05.000") }
 
 // cause is the kill that a delivery was on its way at: of several the one
 // nearest to the delivery. Empty: none.

@@ -74,6 +74,14 @@ func TestEveryFaultIsReported(t *testing.T) {
 			l.Final("Q1", alice)
 			l.Final("Q1", alice)
 		}, Counters{Dup: 1}},
+		{"twice, the one on its way at a kill noted late", func(l *Ledger, m Message) {
+			l.Acked(m.ID, "250 Ok: queued as Q1")
+			l.Delivered(arrival(m, alice, kill.Add(10*time.Second)))
+			late := arrival(m, alice, kill.Add(20*time.Second))
+			late.Begin = kill
+			l.Delivered(late)
+			l.Final("Q1", alice)
+		}, Counters{Dup: 1}},
 		{"begun after the kill and twice", func(l *Ledger, m Message) {
 			l.Acked(m.ID, "250 Ok: queued as Q1")
 			l.Delivered(arrival(m, alice, kill.Add(10*time.Second)))

@@ -48,3 +48,15 @@ func Command(pid int) []string {
 	}
 	return strings.Split(strings.TrimRight(string(b), "\x00"), "\x00")
 }
+
+// Gone tells whether a process has ended with all its threads. One that was
+// killed lives on, with its sockets and locks, while a thread waits for the
+// disk.
+func Gone(pid int) bool {
+	f := Stat(pid)
+	if len(f) == 0 {
+		return true
+	}
+	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	return f[0] == "Z" && (err != nil || len(threads) <= 1)
+}
