@@ -48,7 +48,10 @@ func (s *site) cycles(r *result) error {
 		order = order[1:]
 		s.o.Progress(n, s.o.Cycles, string(k))
 		s.sink.set([]mode{normal, refusing, hangingUp, slow}[s.random.IntN(4)])
-		time.Sleep(time.Duration(300+s.random.IntN(700)) * time.Millisecond) // the random moment
+		moment := time.Duration(500+s.random.IntN(1500)) * time.Millisecond
+		if err := s.o.wait(moment); err != nil {
+			return err
+		}
 		took, done, err := s.cycle(k)
 		if err != nil {
 			return fmt.Errorf("cycle %d, %s: %w", n+1, k, err)

@@ -9,13 +9,16 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
 
 	"posthaste/test/harness"
@@ -33,6 +36,7 @@ type options struct {
 	Slack    time.Duration // see ledger.Count
 	Keep     bool          // leave the directory
 	Progress func(done, all int, text string)
+	Quit     <-chan struct{} // ends a run early: what runs is stopped
 }
 
 func main() {
@@ -45,7 +49,7 @@ func main() {
 	flag.DurationVar(&o.Limit, "limit", time.Second, "within which ours must accept mail again")
 	flag.DurationVar(&o.Patience, "patience", 2*time.Minute, "for the queue to run empty at the end")
 	flag.DurationVar(&o.Control, "control", 5*time.Second, "how long the load of the negative control runs")
-	flag.DurationVar(&o.Slack, "slack", time.Second, "from a delivery to its mark in the queue, at most")
+	flag.DurationVar(&o.Slack, "slack", 250*time.Millisecond, "from a delivery to its mark in the queue, at most; more hides more")
 	flag.BoolVar(&o.Keep, "keep", false, "leave the directory of each run")
 	flag.Parse()
 	for k := range strings.SplitSeq(*kinds, ",") {
@@ -56,6 +60,9 @@ func main() {
 	if o.Seed == 0 {
 		o.Seed = uint64(time.Now().UnixNano())
 	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	o.Quit = ctx.Done()
 	if err := all(o, *systems); err != nil {
 		fmt.Fprintln(os.Stderr, "crash:", err)
 		os.Exit(1)
@@ -107,6 +114,18 @@ func both(system harness.System, o options) (result, error) {
 		return c, fmt.Errorf("negative control, nothing was killed: %w", err)
 	}
 	return once(system, o)
+}
+
+var errQuit = errors.New("interrupted")
+
+// wait lets time pass; the error says that the run is to end.
+func (o *options) wait(d time.Duration) error {
+	select {
+	case <-o.Quit:
+		return errQuit
+	case <-time.After(d):
+		return nil
+	}
 }
 
 // newRandom is the source of all choices of a run.

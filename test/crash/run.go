@@ -76,23 +76,27 @@ func once(system harness.System, o options) (result, error) {
 	if err == nil {
 		err = errors.Join(halted, s.evaluate(&r))
 	}
-	if o.Keep || err != nil || r.Bad() && system == harness.Ours {
+	if o.Keep || err != nil && !errors.Is(err, errQuit) || r.Bad() && system == harness.Ours {
 		fmt.Fprintf(os.Stderr, "\n%s: the directory is left: %s\n", system, i.Dir)
 		return r, err
 	}
-	return r, i.Stop()
+	return r, errors.Join(err, i.Stop())
 }
 
 // run is a system's life from its first start to an empty queue.
 func (s *site) run(r *result) error {
-	if err := s.instance.Start(); err != nil {
+	err := s.instance.Start()
+	if err != nil {
 		return err
 	}
 	s.load = startLoad(s.instance.Addr(), s.ledger, s.o.Sessions, s.o.Seed)
 	defer s.load.stop()
 	if s.o.Cycles == 0 {
-		time.Sleep(s.o.Control) // the load is what takes this time
-	} else if err := s.cycles(r); err != nil {
+		err = s.o.wait(s.o.Control)
+	} else {
+		err = s.cycles(r)
+	}
+	if err != nil {
 		return err
 	}
 	s.load.stop()
@@ -112,7 +116,9 @@ func (s *site) drain() error {
 			return err
 		}
 		s.instance.Run("postfix", "flush") // what a throttled service does not hear is asked again
-		time.Sleep(500 * time.Millisecond) // between requests, not for a result
+		if err := s.o.wait(500 * time.Millisecond); err != nil {
+			return err
+		}
 	}
 	return nil
 }

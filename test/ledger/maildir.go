@@ -46,7 +46,7 @@ func (l *Ledger) readFile(path, recipient string) error {
 		recipient = to + ", in the mailbox of " + recipient
 	}
 	l.Delivered(Delivery{Recipient: recipient, Text: string(text), Where: path,
-		Begin: st.ModTime().Add(-time.Second), At: st.ModTime()})
+		Begin: st.ModTime().Add(-100 * time.Millisecond), At: st.ModTime()})
 	return nil
 }
 
