@@ -42,8 +42,8 @@ type options struct {
 func main() {
 	o := options{}
 	systems := flag.String("systems", "", "systems to run, with commas; empty: all that can run here")
-	kinds := flag.String("kinds", "", "what is done, with commas (master, all, stop, reload, or a role of a process); empty: everything")
-	flag.IntVar(&o.Cycles, "cycles", 54, "how often something is killed")
+	kinds := flag.String("kinds", "", "what is done, with commas (master, all, stop, reload, none, or a role of a process); empty: everything")
+	flag.IntVar(&o.Cycles, "cycles", 60, "how often something is killed")
 	flag.IntVar(&o.Sessions, "sessions", 8, "SMTP sessions at a time")
 	flag.Uint64Var(&o.Seed, "seed", 0, "of the order of events; 0: by the clock")
 	flag.DurationVar(&o.Limit, "limit", time.Second, "within which ours must accept mail again")
