@@ -32,8 +32,10 @@ func (o *outcome) add(p outcome) {
 }
 
 // settle records the result of one recipient: first its notice's log, then the
-// mark in the queue file, then the line in the operator's log (durability R12).
-// It runs on a goroutine other than the loop.
+// line in the operator's log, then the mark in the queue file. A crash in
+// between repeats the attempt and logs it again: each result has at least one
+// line, while a mark without a line would leave the operator in the dark. It
+// runs on a goroutine other than the loop.
 func (s *Scheduler) settle(m *message, r record.Entry, st mail.Status, a attempt) outcome {
 	info := m.about.Info
 	word := st.Action.LogName()
@@ -67,6 +69,7 @@ func (s *Scheduler) settle(m *message, r record.Entry, st mail.Status, a attempt
 			s.log.Warning("%s: trace log: %s", m.id, err)
 		}
 	}
+	s.deps.Log.Delivery(a.service, m.id, r.Recipient, word, st, s.delays(m, st, a))
 	var out outcome
 	if st.Action == mail.Deferred {
 		out.deferred = 1
@@ -81,7 +84,6 @@ func (s *Scheduler) settle(m *message, r record.Entry, st mail.Status, a attempt
 		s.log.Warning("%s: mark <%s> as done: %s", m.id, r.Address, err)
 		out.unmarked = []record.Entry{r}
 	}
-	s.deps.Log.Delivery(a.service, m.id, r.Recipient, word, st, s.delays(m, st, a))
 	return out
 }
 
