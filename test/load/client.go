@@ -3,11 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"strings"
-	"sync/atomic"
 	"time"
-
-	"posthaste/test/peer"
 )
 
 // message is what the load consists of: the same text with a number in it.
@@ -22,97 +18,148 @@ func newMessage(name string, size int) message {
 	return message{name: name, body: bytes.Repeat(line, max(1, size/len(line)))}
 }
 
-// session sends messages until the shared counter reaches the limit: one
-// connection for each, or one for all.
-func session(addr string, m message, next *atomic.Int64, limit int64, keep bool) (took []time.Duration, err error) {
-	var c *client
-	for {
-		n := next.Add(1)
-		if n > limit {
-			break
-		}
-		if c == nil {
-			if c, err = dial(addr); err != nil {
-				return took, err
-			}
-		}
-		d, err := c.send(m, n)
-		if err != nil {
-			c.Close()
-			return took, err
-		}
-		took = append(took, d)
-		if !keep {
-			c.quit()
-			c = nil
-		}
-	}
-	if c != nil {
-		c.quit()
-	}
-	return took, nil
+// limit is how long a load may take.
+const limit = 5 * time.Minute
+
+// load is messages being sent over a number of sessions at a time.
+type load struct {
+	*loop
+	port     int
+	message  message
+	messages int
+	keep     bool // one connection for all messages of a session
+
+	next      int // number of the next message
+	open      int // sessions that have not ended
+	latencies []time.Duration
+	failed    error
+	out       []byte
 }
 
-// client is one SMTP connection.
-type client struct {
-	*peer.Client
-	out []byte
-}
-
-func dial(addr string) (*client, error) {
-	conn, err := peer.Connect(addr, 2*time.Minute)
+// send sends messages and returns the time from the final dot to the 250 of
+// each. Every message has a connection of its own unless keep is set.
+func send(port int, m message, sessions, messages int, keep bool) ([]time.Duration, error) {
+	l, err := newLoop()
 	if err != nil {
 		return nil, err
 	}
-	c := &client{Client: conn}
-	if err := c.expect("220"); err != nil {
-		return nil, err
+	s := &load{loop: l, port: port, message: m, messages: messages, keep: keep}
+	for range min(sessions, messages) {
+		s.open++
+		s.begin()
 	}
-	return c, c.command("EHLO client.example.test\r\n", "250")
+	end := time.Now().Add(limit)
+	err = l.run(func() bool { return s.open == 0 || s.failed != nil || time.Now().After(end) })
+	if s.failed == nil && s.open > 0 {
+		s.failed = fmt.Errorf("%d sessions had not ended after %v", s.open, limit)
+	}
+	if s.failed != nil {
+		return s.latencies, s.failed
+	}
+	return s.latencies, err
 }
 
-func (c *client) command(text, want string) error {
-	if _, err := c.Write([]byte(text)); err != nil {
-		return err
-	}
-	return c.expect(want)
+// step is what a session waits for the reply to.
+type step int
+
+const (
+	greeting step = iota
+	hello
+	addresses // MAIL, RCPT and DATA are sent at once, as mail servers do
+	text
+	bye
+)
+
+// session is one connection.
+type session struct {
+	*load
+	number  int // of the message
+	step    step
+	replies int // to addresses
+	partial []byte
+	dot     time.Time
 }
 
-// expect reads one reply.
-func (c *client) expect(want string) error {
-	reply, err := c.Reply()
-	if err == nil && !strings.HasPrefix(reply, want) {
-		err = fmt.Errorf("expected %s, got %q", want, reply)
+// begin opens a connection for the next message, if there is one.
+func (s *load) begin() {
+	if s.next >= s.messages {
+		s.open--
+		return
 	}
-	return err
+	s.next++
+	c := &session{load: s, number: s.next}
+	if _, err := s.connect(s.port, c.read); err != nil {
+		s.failed = err
+	}
 }
 
-// send sends one message, pipelined as a mail server does, and returns the
-// time from the final dot to its reply.
-func (c *client) send(m message, n int64) (time.Duration, error) {
-	envelope := "MAIL FROM:<load@client.example.test>\r\nRCPT TO:<rcpt@sink.example.test>\r\nDATA\r\n"
-	if _, err := c.Write([]byte(envelope)); err != nil {
-		return 0, err
-	}
-	for _, want := range []string{"250", "250", "354"} {
-		if err := c.expect(want); err != nil {
-			return 0, err
+// read takes the lines that have come.
+func (c *session) read(s *stream, data []byte) bool {
+	if data == nil {
+		if c.step != bye {
+			c.failed = fmt.Errorf("connection lost at step %d", c.step)
 		}
+		return false
 	}
-	c.out = fmt.Appendf(c.out[:0], "Subject: load\r\nMessage-ID: <%s.%d@client.example.test>\r\nX-Load-Id: %s.%d\r\n\r\n", m.name, n, m.name, n)
+	c.partial = append(c.partial, data...)
+	for {
+		end := bytes.IndexByte(c.partial, '\n')
+		if end < 0 {
+			return true
+		}
+		line := c.partial[:end+1]
+		if len(line) < 6 || line[0] != '2' && line[0] != '3' {
+			c.failed = fmt.Errorf("at step %d the server said %q", c.step, line)
+			return false
+		}
+		if line[3] == ' ' && !c.reply(s) {
+			return false
+		}
+		c.partial = c.partial[:copy(c.partial, c.partial[end+1:])]
+	}
+}
+
+// reply goes on after a reply; false ends the connection.
+func (c *session) reply(s *stream) bool {
+	switch c.step {
+	case greeting:
+		c.step = hello
+		c.write(s, []byte("EHLO client.example.test\r\n"))
+	case hello:
+		c.envelope(s)
+	case addresses:
+		if c.replies++; c.replies == 3 {
+			c.content(s)
+		}
+	case text:
+		c.latencies = append(c.latencies, time.Since(c.dot))
+		if c.keep && c.next < c.messages {
+			c.next++
+			c.number = c.next
+			c.envelope(s)
+			break
+		}
+		c.step = bye
+		c.write(s, []byte("QUIT\r\n"))
+	case bye:
+		c.begin()
+		return false
+	}
+	return true
+}
+
+func (c *session) envelope(s *stream) {
+	c.step, c.replies = addresses, 0
+	c.write(s, []byte("MAIL FROM:<load@client.example.test>\r\nRCPT TO:<rcpt@sink.example.test>\r\nDATA\r\n"))
+}
+
+func (c *session) content(s *stream) {
+	m := c.message
+	c.out = fmt.Appendf(c.out[:0], "Subject: load\r\nMessage-ID: <%s.%d@client.example.test>\r\nX-Load-Id: %s.%d\r\n\r\n",
+		m.name, c.number, m.name, c.number)
 	c.out = append(c.out, m.body...)
 	c.out = append(c.out, ".\r\n"...)
-	if _, err := c.Write(c.out); err != nil {
-		return 0, err
-	}
-	start := time.Now()
-	if err := c.expect("250"); err != nil {
-		return 0, err
-	}
-	return time.Since(start), nil
-}
-
-func (c *client) quit() {
-	c.command("QUIT\r\n", "221")
-	c.Close()
+	c.step = text
+	c.write(s, c.out)
+	c.dot = time.Now()
 }

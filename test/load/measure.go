@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"os"
 	"sort"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"posthaste/test/harness"
@@ -59,7 +57,7 @@ func once(system harness.System, s setting, messages int, keep bool) (f figures,
 		return f, err
 	}
 	// One message outside the count: processes are started, files are open.
-	if _, err := send(i.Addr(), newMessage("warm", s.Size), 1, 1, false); err != nil {
+	if _, err := send(i.Port, newMessage("warm", s.Size), 1, 1, false); err != nil {
 		return f, err
 	}
 	if err := sink.waitFor(1, 20*time.Second); err != nil {
@@ -71,7 +69,7 @@ func once(system harness.System, s setting, messages int, keep bool) (f figures,
 	}
 	peak := watchPSS(i.MasterPID())
 	start := time.Now()
-	latencies, err := send(i.Addr(), newMessage("load", s.Size), s.Sessions, messages, keep)
+	latencies, err := send(i.Port, newMessage("load", s.Size), s.Sessions, messages, keep)
 	if err != nil {
 		return f, fmt.Errorf("%w\n%s", err, tail(i.LogText()))
 	}
@@ -106,27 +104,4 @@ func percentile(d []time.Duration, p int) float64 {
 	}
 	sort.Slice(d, func(i, j int) bool { return d[i] < d[j] })
 	return float64(d[(len(d)-1)*p/100].Microseconds()) / 1000
-}
-
-// send sends messages over a number of sessions at a time and returns the time
-// from the final dot to the 250 of each.
-func send(addr string, m message, sessions, messages int, keep bool) ([]time.Duration, error) {
-	var next atomic.Int64
-	var mu sync.Mutex
-	var all []time.Duration
-	var failed error
-	var wg sync.WaitGroup
-	for range min(sessions, messages) {
-		wg.Go(func() {
-			mine, err := session(addr, m, &next, int64(messages), keep)
-			mu.Lock()
-			defer mu.Unlock()
-			all = append(all, mine...)
-			if err != nil && failed == nil {
-				failed = err
-			}
-		})
-	}
-	wg.Wait()
-	return all, failed
 }

@@ -1,100 +1,116 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
-	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
 // sink accepts every message and counts them by their X-Load-Id.
 type sink struct {
-	listener net.Listener
-	port     int
-	mu       sync.Mutex
-	seen     map[string]int
-	total    int
-	newest   time.Time
-	arrived  chan struct{}
+	loop    *loop
+	port    int
+	ended   atomic.Bool
+	mu      sync.Mutex
+	seen    map[string]int
+	total   int
+	newest  time.Time
+	arrived chan struct{}
 }
 
 func startSink() (*sink, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := newLoop()
 	if err != nil {
 		return nil, err
 	}
-	s := &sink{listener: l, port: l.Addr().(*net.TCPAddr).Port, seen: make(map[string]int), arrived: make(chan struct{}, 1)}
-	go func() {
-		for {
-			c, err := l.Accept()
-			if err != nil {
-				return
-			}
-			go s.serve(c)
-		}
-	}()
+	s := &sink{loop: l, seen: make(map[string]int), arrived: make(chan struct{}, 1)}
+	s.port, err = l.listen(func(conn *stream) {
+		conn.read = (&receiver{sink: s}).read
+		l.write(conn, []byte("220 sink ESMTP\r\n"))
+	})
+	if err != nil {
+		return nil, err
+	}
+	go l.run(s.ended.Load)
 	return s, nil
 }
 
-func (s *sink) stop() { s.listener.Close() }
+func (s *sink) stop() { s.ended.Store(true) }
+
+// receiver speaks as much SMTP as a relay needs.
+type receiver struct {
+	sink    *sink
+	partial []byte // an unfinished line
+	data    bool
+	header  bool
+	id      string
+	out     []byte
+}
 
 var idHeader = []byte("X-Load-Id: ")
 
-// serve speaks as much SMTP as a relay needs.
-func (s *sink) serve(conn net.Conn) {
-	defer conn.Close()
-	r, w := bufio.NewReaderSize(conn, 64<<10), bufio.NewWriter(conn)
-	reply := func(text string) {
-		w.WriteString(text)
-		if r.Buffered() == 0 {
-			w.Flush()
+func (r *receiver) read(s *stream, data []byte) bool {
+	r.out = r.out[:0]
+	goOn := data != nil
+	for len(data) > 0 && goOn {
+		end := bytes.IndexByte(data, '\n')
+		if end < 0 {
+			r.partial = append(r.partial, data...)
+			break
 		}
+		line := data[:end+1]
+		data = data[end+1:]
+		if len(r.partial) > 0 {
+			r.partial = append(r.partial, line...)
+			line = r.partial
+		}
+		if r.data {
+			r.content(line)
+		} else {
+			goOn = r.command(line)
+		}
+		r.partial = r.partial[:0]
 	}
-	reply("220 sink ESMTP\r\n")
-	for {
-		line, err := r.ReadSlice('\n')
-		if err != nil || len(line) < 4 {
-			return
-		}
-		switch string(bytes.ToUpper(line[:4])) {
-		case "EHLO":
-			reply("250-sink\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE 0\r\n")
-		case "DATA":
-			reply("354 go on\r\n")
-			w.Flush()
-			id, ok := readData(r)
-			if !ok {
-				return
-			}
-			s.note(id)
-			reply("250 2.0.0 Ok\r\n")
-		case "QUIT":
-			reply("221 bye\r\n")
-			w.Flush()
-			return
-		default:
-			reply("250 2.0.0 Ok\r\n")
-		}
+	if len(r.out) > 0 {
+		r.sink.loop.write(s, r.out)
 	}
+	return goOn
 }
 
-// readData reads up to the final dot and returns the message's number.
-func readData(r *bufio.Reader) (id string, ok bool) {
-	header := true
-	for {
-		line, err := r.ReadSlice('\n')
-		if err != nil {
-			return "", false
-		}
-		if header && bytes.HasPrefix(line, idHeader) {
-			id = string(bytes.TrimSpace(line[len(idHeader):]))
-		}
-		header = header && len(line) > 2
-		if len(line) == 3 && line[0] == '.' {
-			return id, true
-		}
+// command answers a command; false ends the connection.
+func (r *receiver) command(line []byte) bool {
+	verb := ""
+	if len(line) >= 4 {
+		verb = string(bytes.ToUpper(line[:4]))
+	}
+	switch verb {
+	case "EHLO":
+		r.out = append(r.out, "250-sink\r\n250-PIPELINING\r\n250-8BITMIME\r\n250 SIZE 0\r\n"...)
+	case "DATA":
+		r.out = append(r.out, "354 go on\r\n"...)
+		r.data, r.header, r.id = true, true, ""
+	case "QUIT":
+		r.out = append(r.out, "221 bye\r\n"...)
+		return false
+	default:
+		r.out = append(r.out, "250 2.0.0 Ok\r\n"...)
+	}
+	return true
+}
+
+// content takes a line of a message.
+func (r *receiver) content(line []byte) {
+	switch {
+	case len(line) == 3 && line[0] == '.':
+		r.data = false
+		r.sink.note(r.id)
+		r.out = append(r.out, "250 2.0.0 Ok\r\n"...)
+	case r.header && bytes.HasPrefix(line, idHeader):
+		r.id = string(bytes.TrimSpace(line[len(idHeader):]))
+	case len(line) == 2:
+		r.header = false
 	}
 }
 
