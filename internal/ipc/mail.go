@@ -126,7 +126,7 @@ func (e *Encoder) Status(v mail.Status) {
 
 // Status reads a delivery result.
 func (d *Decoder) Status() mail.Status {
-	v := mail.Status{Action: mail.Action(d.small(uint64(mail.Undeliverable)))}
+	v := mail.Status{Action: mail.Action(d.small(uint64(mail.Passed)))}
 	for _, s := range statusTexts(&v) {
 		*s = d.String()
 	}

@@ -12,17 +12,18 @@ type Action uint8
 // means "try again", never "lost".
 const (
 	Deferred      Action = iota
-	Delivered            // final delivery, or handed to a server that takes over
+	Delivered            // final delivery
 	Bounced              // failed for good
 	Expanded             // delivered to an alias or list: RFC 3464 "expanded"
 	Relayed              // handed to a server without DSN: RFC 3464 "relayed"
 	Deliverable          // probe: would be delivered
 	Undeliverable        // probe: would fail
+	Passed               // handed to a server that tells of success itself: RFC 3461 section 5.2.2
 )
 
 // LogName is the word after status= in the log.
 func (a Action) LogName() string {
-	return [...]string{"deferred", "sent", "bounced", "sent", "sent", "deliverable", "undeliverable"}[a]
+	return [...]string{"deferred", "sent", "bounced", "sent", "sent", "deliverable", "undeliverable", "sent"}[a]
 }
 
 // Final tells whether the recipient needs no further attempt.

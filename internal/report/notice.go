@@ -68,6 +68,13 @@ func (n *notice) line(format string, args ...any) {
 	n.err = n.out.Line([]byte(oneLine(text)))
 }
 
+// folded writes one logical line, folded.
+func (n *notice) folded(format string, args ...any) {
+	for l := range strings.SplitSeq(wrap(oneLine(fmt.Sprintf(format, args...))), "\n") {
+		n.line("%s", l)
+	}
+}
+
 // oneLine keeps what comes from elsewhere on its line.
 func oneLine(s string) string {
 	if !strings.ContainsAny(s, "\r\n\x00") {
@@ -139,7 +146,7 @@ func (n *notice) text() {
 		if o := e.Recipient.Original; o != "" && !strings.EqualFold(string(o), string(e.Recipient.Address)) {
 			expanded = " (expanded from <" + o.Quoted() + ">)"
 		}
-		n.line("<%s>%s: %s", e.Recipient.Address.Quoted(), expanded, e.Status.Reason)
+		n.folded("<%s>%s: %s", e.Recipient.Address.Quoted(), expanded, e.Status.Reason)
 		n.line("")
 	}
 }
@@ -148,6 +155,7 @@ func (n *notice) text() {
 var actions = map[mail.Action]string{
 	mail.Deferred: "delayed", mail.Bounced: "failed", mail.Delivered: "delivered", mail.Expanded: "expanded",
 	mail.Relayed: "relayed", mail.Deliverable: "deliverable", mail.Undeliverable: "undeliverable",
+	mail.Passed: "relayed",
 }
 
 // status is the part for programs (RFC 3464).
@@ -189,9 +197,9 @@ func (n *notice) recipient(r *queue.LogEntry, kind string) {
 		n.line("Remote-MTA: %s; %s", r.Status.MTAType, r.Status.MTAName)
 	}
 	if r.Status.DiagType != "" && r.Status.DiagText != "" {
-		n.line("Diagnostic-Code: %s; %s", r.Status.DiagType, r.Status.DiagText)
+		n.folded("Diagnostic-Code: %s; %s", r.Status.DiagType, r.Status.DiagText)
 	} else {
-		n.line("Diagnostic-Code: X-%s; %s", n.site.MailName, r.Status.Reason)
+		n.folded("Diagnostic-Code: X-%s; %s", n.site.MailName, r.Status.Reason)
 	}
 	if n.kind == Delay {
 		if until := n.until(); !until.IsZero() {
@@ -214,10 +222,8 @@ func (n *notice) returned(boundary string) {
 	whole := n.kind == Failure && !n.headersOnly && n.subject.Envelope.Return != mail.ReturnHeaders &&
 		(n.params.SizeLimit <= 0 || n.subject.Size <= n.params.SizeLimit)
 	what := "Message"
-	if n.kind == Failure {
+	if n.kind == Failure || n.kind == Delay {
 		what = "Undelivered Message"
-	} else if n.kind == Delay {
-		what = "Delayed Message"
 	}
 	switch {
 	case whole && n.utf8():

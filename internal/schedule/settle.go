@@ -60,7 +60,7 @@ func (s *Scheduler) settle(m *message, r record.Entry, st mail.Status, a attempt
 		} else {
 			a.last = false
 		}
-	case st.Action != mail.Deferred && s.traced(m, r):
+	case st.Action != mail.Deferred && s.traced(m, r, st):
 		a.last = false
 		entry.Status.Reason = via(st)
 		if err := s.queue.AppendLog(queue.TraceLog, m.id, entry); err != nil {
@@ -92,8 +92,9 @@ func (s *Scheduler) mark(m *message, r record.Entry) error {
 }
 
 // traced tells whether the success of a recipient is recorded for a notice.
-func (s *Scheduler) traced(m *message, r record.Entry) bool {
-	return m.about.Info.Trace&mail.TraceRecord != 0 || r.Notify&mail.NotifySuccess != 0 || s.clears(m)
+func (s *Scheduler) traced(m *message, r record.Entry, st mail.Status) bool {
+	return m.about.Info.Trace&mail.TraceRecord != 0 || s.clears(m) ||
+		r.Notify&mail.NotifySuccess != 0 && st.Action != mail.Passed
 }
 
 // via is the reason as a report of success shows it: with who delivered.

@@ -184,7 +184,11 @@ func (c *conversation) command(line string) bool {
 		return false
 	}
 	if verb == "MAIL" || verb == "RCPT" {
-		reply := c.s.answer(verb, "250 2.1.0 Ok")
+		normal := "250 2.1.0 Ok"
+		if verb == "RCPT" && len(c.envelope) == 0 {
+			normal = "503 5.5.1 need MAIL command"
+		}
+		reply := c.s.answer(verb, normal)
 		if reply[0] == '2' {
 			c.envelope = append(c.envelope, line)
 			if verb == "RCPT" {
@@ -201,7 +205,11 @@ func (c *conversation) command(line string) bool {
 }
 
 func (c *conversation) data() bool {
-	reply := c.s.answer("DATA", "354 go on")
+	normal := "354 go on"
+	if c.rcpts == 0 {
+		normal = "554 5.5.1 no valid recipients"
+	}
+	reply := c.s.answer("DATA", normal)
 	if reply == "close" {
 		return false
 	}

@@ -63,7 +63,7 @@ func TestScenarios(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"start": cmdStart, "halt": cmdHalt, "smtp": cmdSMTP, "log": cmdLog, "sink": cmdSink,
 			"maildir": cmdMaildir, "queue": cmdQueue, "id": cmdID, "match": cmdMatch,
-			"arrives": cmdArrives, "status": cmdStatus,
+			"arrives": cmdArrives, "status": cmdStatus, "send": cmdSend,
 		},
 	})
 }
