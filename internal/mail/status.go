@@ -42,6 +42,17 @@ type Status struct {
 	ConnUse  int           // how often the connection was used; 0 or 1: not logged
 	Setup    time.Duration // time spent to connect: c in delays=a/b/c/d
 	Transmit time.Duration // time spent to transmit: d in delays=a/b/c/d
+
+	// Parts are set when the recipient stood for others (an alias, a .forward
+	// file): what became of each. The rest of the status sums them up.
+	Parts []Part
+}
+
+// Part is what became of one destination of a recipient that stood for others.
+type Part struct {
+	Recipient Recipient
+	Status    Status // without Parts
+	Unlogged  bool   // for notices only
 }
 
 // Defer makes a temporary failure. code begins with '4'.

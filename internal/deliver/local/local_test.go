@@ -78,8 +78,8 @@ func TestAliases(t *testing.T) {
 	if s.read("spool/bob") == "" || strings.Count(s.read("spool/ann"), "\nDelivered-To: ") != 3 {
 		t.Errorf("ann %q, bob %q", s.read("spool/ann"), s.read("spool/bob"))
 	}
-	s.want("loopa@h.test", "5.4.6 alias database loop for loopa")
-	s.logged("alias database loop for loopa")
+	s.want("loopa@h.test", "5.4.6 alias database loop for loopb")
+	s.logged("alias database loop for loopb")
 	s.want("unk@h.test", `5.1.1 unknown user: "nosuch"`)
 	s.want("empty@h.test", "5.3.5 mail system configuration error")
 	s.want("tempfail@h.test", "4.3.0 address resolver failure")

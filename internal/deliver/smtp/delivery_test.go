@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"posthaste/internal/mail"
 	"posthaste/internal/protocol/dns/dnstest"
 )
@@ -32,8 +34,8 @@ func TestDeliver(t *testing.T) {
 	want := mail.Status{Action: mail.Passed, Code: "2.0.0", Reason: "250 2.0.0 Ok: queued as 12345",
 		Relay: fmt.Sprintf("127.0.0.1[127.0.0.1]:%d", srv.addr.Port()), DiagType: "smtp", DiagText: "250 2.0.0 Ok: queued as 12345",
 		MTAType: "dns", MTAName: "127.0.0.1", ConnUse: 1}
-	if got != want {
-		t.Errorf("got  %+v\nwant %+v", got, want)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("want - got +\n%s", diff)
 	}
 	commands, messages, _ := srv.said()
 	wantCommands := `EHLO client.test
