@@ -240,6 +240,9 @@ func (p place) parse(d address.Delimiter) place {
 	if name, ext := d.Split(p.local); ext != "" {
 		p.user, p.delimiter, p.extension = name, ext[:1], ext[1:]
 	}
+	if strings.Contains(p.extension, "/") { // it may become part of a path
+		p.delimiter, p.extension = "", ""
+	}
 	return p
 }
 
@@ -250,6 +253,9 @@ const maxDepth = 100
 func (j *job) deliver(ctx context.Context, p place) {
 	p = p.parse(j.delimiter)
 	p.depth++
+	if p.extension == "" && p.user != p.local && strings.Contains(p.local, "/") {
+		j.deps.Log.Warning("%s: address with illegal extension: %s", j.request.ID, p.local)
+	}
 	if !j.params.FrozenDeliveredTo {
 		p.delivered = p.address
 	}

@@ -29,16 +29,12 @@ func (j *job) command(ctx context.Context, p place, line string) {
 	j.execute(ctx, p, rights, account, line)
 }
 
-// mailboxCommand gives the message to the command that stores mail.
-func (j *job) mailboxCommand(ctx context.Context, p place, account user.Account, command string) {
-	line, err := expandMacros(command, j.macros(p, &account, j.params.CommandFilter))
-	if err != nil {
-		j.deps.Log.Warning("mailbox_command: %v", err)
-		j.add(p, mail.Defer("4.3.5", "mail system configuration error"))
-		return
-	}
+// mailboxCommand gives the message to the command that stores mail. Its $names
+// are the shell's (postconf(5)): the environment has filtered values.
+func (j *job) mailboxCommand(ctx context.Context, p place, account user.Account, line string) {
 	rights := account.ID
 	if rights.UID == 0 || rights.GID == 0 {
+		var err error
 		if rights, err = j.defaultRights(ctx); err != nil {
 			j.deps.Log.Warning("%v", err)
 			j.add(p, mail.Defer("4.3.5", "mail system configuration error"))
