@@ -125,11 +125,12 @@ func (s *Scheduler) record(m *message, r record.Entry, x *settled) bool {
 	return false
 }
 
-// postpone records why a recipient waits.
+// postpone records why a recipient waits, and what failed for good beside it:
+// if it waits for too long, the sender hears of both.
 func (s *Scheduler) postpone(m *message, r record.Entry, list []settled) outcome {
 	out := outcome{deferred: 1}
 	for _, x := range list {
-		if x.st.Action != mail.Deferred {
+		if x.st.Action != mail.Deferred && x.st.Action != mail.Bounced {
 			continue
 		}
 		if err := s.queue.AppendLog(queue.DeferLog, m.id, queue.LogEntry{Recipient: x.to, Offset: r.Offset, Status: x.st}); err != nil {

@@ -3,6 +3,7 @@ package local
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -448,5 +449,27 @@ func TestBadParameters(t *testing.T) {
 		if _, err := New(s.params, Deps{Tables: s}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", want, err)
 		}
+	}
+}
+
+// TestPartsOfAnAlias shows that each destination of an alias has its result,
+// and that success is reported at the alias only.
+func TestPartsOfAnAlias(t *testing.T) {
+	s := newSite(t)
+	s.tables["test:aliases"] = map[string]string{"some": "nosuch, |exit 0", "one": "nosuch"}
+	var got []string
+	for _, p := range s.send("some@h.test").Parts {
+		got = append(got, fmt.Sprintf("%s from %s notify %d: %s %v", p.Recipient.Address, p.Recipient.Original, p.Recipient.Notify, p.Status.Reason, p.Unlogged))
+	}
+	want := []string{
+		"some@h.test from some@h.test notify 6: alias expanded true",
+		"some@h.test from some@h.test notify 4: delivered to command: exit 0 false",
+		`nosuch@h.test from some@h.test notify 4: unknown user: "nosuch" false`,
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	if st := s.send("nosuch@h.test"); st.Parts != nil {
+		t.Errorf("a plain user has parts: %+v", st.Parts)
 	}
 }
