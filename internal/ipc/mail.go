@@ -127,6 +127,7 @@ func (e *Encoder) Status(v mail.Status) {
 		p := v.Parts[i]
 		p.Status.Parts = nil
 		e.Recipient(p.Recipient)
+		e.String(p.Service)
 		e.Bool(p.Unlogged)
 		e.Status(p.Status)
 	}
@@ -152,7 +153,7 @@ func (d *Decoder) status(outer bool) mail.Status {
 		if d.Err() != nil {
 			break
 		}
-		v.Parts = append(v.Parts, mail.Part{Recipient: d.Recipient(), Unlogged: d.Bool(), Status: d.status(false)})
+		v.Parts = append(v.Parts, mail.Part{Recipient: d.Recipient(), Service: d.String(), Unlogged: d.Bool(), Status: d.status(false)})
 	}
 	return v
 }

@@ -44,7 +44,7 @@ func TestMailWords(t *testing.T) {
 	fill(reflect.ValueOf(&st).Elem(), &n)
 	st.Parts = []mail.Part{
 		{Recipient: rcpt, Status: mail.Bounce("5.1.1", "unknown")},
-		{Recipient: mail.Recipient{Address: "x@y.test"}, Status: mail.Sent("2.0.0", "ok"), Unlogged: true},
+		{Recipient: mail.Recipient{Address: "x@y.test"}, Status: mail.Sent("2.0.0", "ok"), Service: "lmtp", Unlogged: true},
 	}
 	refusal := &mail.Error{Reply: 452, Code: "4.3.1", Text: "full"}
 	var e Encoder

@@ -52,6 +52,7 @@ type Status struct {
 type Part struct {
 	Recipient Recipient
 	Status    Status // without Parts
+	Service   string // master.cf service that had it, if another than was asked
 	Unlogged  bool   // for notices only
 }
 

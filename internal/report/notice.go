@@ -158,34 +158,39 @@ var actions = map[mail.Action]string{
 	mail.Passed: "relayed",
 }
 
+// addressType is the type of an address in the status part (RFC 6533 section
+// 3): one in plain ASCII is as it always was.
+func (n *notice) addressType(a mail.Address) string {
+	if n.utf8() && !mail.IsASCII(string(a)) {
+		return "utf-8"
+	}
+	return "rfc822"
+}
+
 // status is the part for programs (RFC 3464).
 func (n *notice) status() {
 	e := &n.subject.Envelope
-	kind := "rfc822"
-	if n.utf8() {
-		kind = "utf-8"
-	}
 	n.line("Reporting-MTA: dns; %s", n.site.Hostname)
 	if e.EnvelopeID != "" {
 		n.line("Original-Envelope-Id: %s", e.EnvelopeID)
 	}
 	n.line("X-%s-Queue-ID: %s", n.site.MailName, n.subject.ID)
-	n.line("X-%s-Sender: %s; %s", n.site.MailName, kind, e.Sender.Quoted())
+	n.line("X-%s-Sender: %s; %s", n.site.MailName, n.addressType(e.Sender), e.Sender.Quoted())
 	n.line("Arrival-Date: %s", e.Arrival.Format(dateFormat))
 	for i := range n.entries {
-		n.recipient(&n.entries[i], kind)
+		n.recipient(&n.entries[i])
 	}
 	n.line("")
 }
 
-func (n *notice) recipient(r *queue.LogEntry, kind string) {
+func (n *notice) recipient(r *queue.LogEntry) {
 	n.line("")
-	n.line("Final-Recipient: %s; %s", kind, r.Recipient.Address.Quoted())
+	n.line("Final-Recipient: %s; %s", n.addressType(r.Recipient.Address), r.Recipient.Address.Quoted())
 	switch {
 	case r.Recipient.DSNOriginal != "":
 		n.line("Original-Recipient: %s", r.Recipient.DSNOriginal)
 	case r.Recipient.Original != "":
-		n.line("Original-Recipient: %s;%s", kind, r.Recipient.Original.Quoted())
+		n.line("Original-Recipient: %s;%s", n.addressType(r.Recipient.Original), r.Recipient.Original.Quoted())
 	}
 	action := actions[r.Status.Action]
 	if n.kind == Failure {

@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -38,6 +39,7 @@ type settled struct {
 	to   mail.Recipient
 	st   mail.Status
 	word string // behind status= in the log
+	by   string // service
 	mute bool   // for notices only
 }
 
@@ -46,11 +48,11 @@ func (s *Scheduler) results(m *message, r record.Entry, st mail.Status) []settle
 	var list []settled
 	for _, p := range st.Parts {
 		p.Status.Setup, p.Status.Transmit = st.Setup, st.Transmit
-		list = append(list, settled{p.Recipient, p.Status, p.Status.Action.LogName(), p.Unlogged})
+		list = append(list, settled{p.Recipient, p.Status, p.Status.Action.LogName(), p.Service, p.Unlogged})
 	}
 	if len(list) == 0 || !m.about.Info.Trace.Delivers() {
 		st.Parts = nil
-		list = []settled{{r.Recipient, st, st.Action.LogName(), false}}
+		list = []settled{{r.Recipient, st, st.Action.LogName(), "", false}}
 	}
 	for i := range list {
 		if x := &list[i]; x.st.Action == mail.Bounced && s.common.SoftBounce && m.about.Info.Trace.Delivers() {
@@ -86,7 +88,7 @@ func (s *Scheduler) settle(m *message, r record.Entry, st mail.Status, a attempt
 	}
 	for _, x := range list {
 		if !x.mute {
-			s.deps.Log.Delivery(a.service, m.id, x.to, x.word, x.st, s.delays(m, x.st, a))
+			s.deps.Log.Delivery(cmp.Or(x.by, a.service), m.id, x.to, x.word, x.st, s.delays(m, x.st, a))
 		}
 	}
 	return out

@@ -130,7 +130,7 @@ func (j *job) run(ctx context.Context) mail.Status {
 	j.sendOn(ctx, p)
 	told := slices.DeleteFunc(slices.Clone(j.results), func(r mail.Part) bool { return r.Unlogged })
 	st := combine(told)
-	if n := len(j.results); len(told) > 0 && n <= maxParts && (n > 1 || told[0].Recipient != j.recipient) {
+	if n := len(j.results); len(told) > 0 && n <= maxParts && (n > 1 || told[0].Recipient != j.recipient || told[0].Service != "") {
 		st.Parts = j.results
 	}
 	if !j.request.Envelope.Trace.Delivers() && st.Action == mail.Bounced {

@@ -87,4 +87,5 @@ func (j *job) pass(ctx context.Context, p place, spec string) {
 		j.deps.Log.Warning("transport %s: %v", service, err)
 	}
 	j.add(p, st)
+	j.results[len(j.results)-1].Service = service
 }
