@@ -61,9 +61,10 @@ func (d *delivery) try(h *hop, last bool) bool {
 		d.why = f
 		return last
 	}
-	sessions := d.reuse(h, where.peers, last)
+	limit := d.agent.params.MXSessionLimit
+	sessions := d.reuse(h, where.peers, last, limit)
 	for i := range where.peers {
-		if d.settled() {
+		if d.settled() || limit > 0 && sessions >= limit {
 			break
 		}
 		p := &where.peers[i]
@@ -71,12 +72,8 @@ func (d *delivery) try(h *hop, last bool) bool {
 			continue
 		}
 		final := last && d.remains(where.peers[i:], p) == 0
-		limit := d.agent.params.MXSessionLimit
 		if d.attempt(h, p, final, last && sessions+1 == limit) {
 			sessions++
-		}
-		if d.settled() || limit > 0 && sessions >= limit {
-			break
 		}
 	}
 	return last
@@ -117,7 +114,7 @@ func (d *delivery) remains(peers []peer, after *peer) (n int) {
 
 // reuse delivers over one connection that was kept for this destination, before
 // a new one is made. It counts the sessions, 0 or 1.
-func (d *delivery) reuse(h *hop, peers []peer, last bool) int {
+func (d *delivery) reuse(h *hop, peers []peer, last bool, limit int) int {
 	for !d.settled() {
 		s := d.agent.cache.takeHop(h.key())
 		switch {
@@ -129,7 +126,7 @@ func (d *delivery) reuse(h *hop, peers []peer, last bool) int {
 			d.agent.cache.put(s)
 			return 0
 		default:
-			if d.use(s, h, last && d.remains(peers, &s.peer) == 0) {
+			if d.use(s, h, last && (limit == 1 || d.remains(peers, &s.peer) == 0)) {
 				return 1
 			}
 		}
