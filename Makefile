@@ -2,6 +2,7 @@
 # make run     a mail system to try out, on this terminal, without root
 # make test    all tests
 # make bench   speed, side by side with the real Postfix
+# make crash   kill processes under load, ours and the real Postfix, and count what became of each message
 # make lint    formatting, vet, staticcheck
 
 GO      ?= go
@@ -11,7 +12,7 @@ export CGO_ENABLED = 0
 COMMANDS = postfix postconf postmap postalias newaliases sendmail mailq postsuper postcat postkick postlock postmulti
 SETGID   = postqueue postlog
 
-.PHONY: build run test lint bench
+.PHONY: build run test lint bench crash
 
 build:
 	$(GO) build -trimpath -o bin/posthaste ./cmd/posthaste
@@ -34,3 +35,7 @@ lint:
 # The relay side by side with the real Postfix; needs root and Debian's postfix.
 bench: build
 	$(GO) run ./test/load
+
+# The real Postfix needs root and Debian's postfix; without them ours runs alone.
+crash: build
+	$(GO) run ./test/crash

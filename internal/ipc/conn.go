@@ -37,6 +37,10 @@ type Conn struct {
 	conn    *net.UnixConn
 	sending sync.Mutex
 	out     []byte // frame with its head, kept for the next Send
+
+	in      []byte // received and not returned yet
+	files   []*os.File
+	control []byte
 }
 
 // New makes a Conn on a connected stream socket and owns it.
@@ -112,77 +116,89 @@ func (c *Conn) rights(files []*os.File) ([]byte, error) {
 	return unix.UnixRights(fds...), nil
 }
 
+// headSize is the length of a frame, in front of it.
+const headSize = 4
+
 // Receive reads one frame and the files that came with it, which the caller
-// closes. io.EOF means that the peer closed between two frames; any other
-// error that the connection is of no more use.
+// closes. A sender of files waits for an answer before its next frame, so that
+// what came together belongs together. io.EOF means that the peer closed between two
+// frames; any other error that the connection is of no more use.
 func (c *Conn) Receive() (frame []byte, files []*os.File, err error) {
-	var head [4]byte
-	files, err = c.head(head[:])
-	if err != nil {
-		CloseAll(files)
-		return nil, nil, err
+	if err := c.fill(headSize); err != nil {
+		return nil, nil, c.lost(err, len(c.in) == 0)
 	}
-	size := binary.BigEndian.Uint32(head[:])
+	size := binary.BigEndian.Uint32(c.in)
 	if size > MaxFrame {
-		CloseAll(files)
-		return nil, nil, ErrFrameSize
+		return nil, nil, c.lost(ErrFrameSize, false)
 	}
-	frame, err = c.body(int(size))
-	if err != nil {
-		CloseAll(files)
-		return nil, nil, err
+	if err := c.fill(headSize + int(size)); err != nil {
+		return nil, nil, c.lost(err, false)
 	}
+	frame = append([]byte(nil), c.in[headSize:headSize+size]...)
+	c.in = c.in[:copy(c.in, c.in[headSize+size:])]
+	if cap(c.in) > keepFrame {
+		c.in = append([]byte(nil), c.in...)
+	}
+	files, c.files = c.files, nil
 	return frame, files, nil
 }
 
-// head reads the length of a frame and the files.
-func (c *Conn) head(head []byte) ([]*os.File, error) {
-	control := make([]byte, unix.CmsgSpace(MaxFiles*4))
-	n, cn, flags, _, err := c.conn.ReadMsgUnix(head, control)
-	if errors.Is(err, io.EOF) {
-		return nil, io.EOF
+// lost gives up what was received and returns the error for it.
+func (c *Conn) lost(err error, between bool) error {
+	CloseAll(c.files)
+	c.files = nil
+	if !errors.Is(err, io.EOF) {
+		return err
 	}
-	if err != nil {
-		return nil, err
+	if between {
+		return io.EOF
 	}
-	files, err := parseRights(control[:cn])
-	switch {
-	case err != nil:
-		return files, err
-	case flags&unix.MSG_CTRUNC != 0:
-		return files, fmt.Errorf("more than %d files in a frame", MaxFiles)
-	case n == 0:
-		return files, io.EOF
-	case n < len(head):
-		_, err = io.ReadFull(c.conn, head[n:])
-		if errors.Is(err, io.EOF) {
-			err = io.ErrUnexpectedEOF
-		}
-	}
-	return files, err
+	return io.ErrUnexpectedEOF
 }
 
-// firstRead is how much memory a frame's announced length alone can claim.
-const firstRead = 256 << 10
+const (
+	// readSize is how much is read at a time: most frames come with one read.
+	readSize = 4 << 10
+	// firstRead is how much memory a frame's announced length alone can claim.
+	firstRead = 256 << 10
+)
 
-// body reads size bytes; memory grows with what really comes.
-func (c *Conn) body(size int) ([]byte, error) {
-	frame := make([]byte, min(size, firstRead))
-	for done := 0; ; {
-		n, err := io.ReadFull(c.conn, frame[done:])
-		if err != nil {
-			if errors.Is(err, io.EOF) && size > 0 {
-				err = io.ErrUnexpectedEOF
-			}
-			return nil, err
+// fill reads until n bytes are there. Memory grows with what really comes.
+func (c *Conn) fill(n int) error {
+	for len(c.in) < n {
+		if room := min(max(readSize, n-len(c.in)), max(firstRead, 3*len(c.in))); cap(c.in)-len(c.in) < room {
+			grown := make([]byte, len(c.in), len(c.in)+room)
+			copy(grown, c.in)
+			c.in = grown
 		}
-		if done += n; done == size {
-			return frame, nil
+		if err := c.read(); err != nil {
+			return err
 		}
-		grown := make([]byte, min(size, 4*done))
-		copy(grown, frame)
-		frame = grown
 	}
+	return nil
+}
+
+// read adds what is there to in and to files.
+func (c *Conn) read() error {
+	if c.control == nil {
+		c.control = make([]byte, unix.CmsgSpace(MaxFiles*4))
+	}
+	n, cn, flags, _, err := c.conn.ReadMsgUnix(c.in[len(c.in):cap(c.in)], c.control)
+	if err != nil {
+		return err
+	}
+	c.in = c.in[:len(c.in)+n]
+	files, err := parseRights(c.control[:cn])
+	c.files = append(c.files, files...)
+	switch {
+	case err != nil:
+		return err
+	case flags&unix.MSG_CTRUNC != 0 || len(c.files) > MaxFiles:
+		return fmt.Errorf("more than %d files in a frame", MaxFiles)
+	case n == 0:
+		return io.EOF
+	}
+	return nil
 }
 
 // parseRights turns a control message into files.

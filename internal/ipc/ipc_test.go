@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -98,9 +99,15 @@ func TestFrames(t *testing.T) {
 	}
 	f.WriteString("content")
 	big := bytes.Repeat([]byte("x"), 3<<20)
-	sent := make(chan error, 1)
+	sent, answered := make(chan error, 1), make(chan bool)
 	go func() {
-		sent <- errors.Join(a.Send([]byte("one"), f, f), a.Send(nil), a.Send(big, f), a.Close())
+		err := a.Send([]byte("one"), f, f)
+		<-answered
+		err = errors.Join(err, a.Send(nil))
+		<-answered
+		err = errors.Join(err, a.Send(big, f))
+		<-answered
+		sent <- errors.Join(err, a.Close())
 	}()
 	for _, want := range []struct {
 		frame []byte
@@ -117,6 +124,7 @@ func TestFrames(t *testing.T) {
 			}
 		}
 		CloseAll(files)
+		answered <- true
 	}
 	if err := <-sent; err != nil {
 		t.Error(err)
@@ -176,6 +184,44 @@ func TestHint(t *testing.T) {
 		for h.Send([]byte("fill")) { // returns when the socket is full: never blocks
 		}
 		l.Close()
+	}
+}
+
+// A Bell loses no name, sends the first at once and the others together.
+func TestBell(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "notify")
+	l, err := ListenDatagram(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	b := NewBell(NewHint(path))
+	const n = 1000
+	go func() {
+		for i := range n {
+			b.Ring(fmt.Sprintf("name%04d", i))
+		}
+	}()
+	l.SetReadDeadline(time.Now().Add(10 * time.Second))
+	buf := make([]byte, MaxDatagram)
+	next, datagrams := 0, 0
+	for ; next < n; datagrams++ {
+		k, err := l.Read(buf)
+		if err != nil {
+			t.Fatalf("after %d names: %v", next, err)
+		}
+		for _, name := range Names(buf[:k]) {
+			if name != fmt.Sprintf("name%04d", next) {
+				t.Fatalf("%s, want number %d", name, next)
+			}
+			next++
+		}
+		if datagrams == 0 && next != 1 {
+			t.Errorf("the first datagram has %d names", next)
+		}
+	}
+	if datagrams > n/10 {
+		t.Errorf("%d datagrams for %d names", datagrams, n)
 	}
 }
 

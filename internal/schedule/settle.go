@@ -64,8 +64,10 @@ func (s *Scheduler) results(m *message, r record.Entry, st mail.Status) []settle
 }
 
 // settle records the result of one recipient: first its notice's log, then the
-// mark in the queue file, then the line in the operator's log (durability R12).
-// It runs on a goroutine other than the loop.
+// line in the operator's log, then the mark in the queue file. A crash in
+// between repeats the attempt and logs it again: each result has at least one
+// line, while a mark without a line would leave the operator in the dark. It
+// runs on a goroutine other than the loop.
 func (s *Scheduler) settle(m *message, r record.Entry, st mail.Status, a attempt) outcome {
 	list := s.results(m, r, st)
 	waits := func(x settled) bool { return x.st.Action == mail.Deferred }
@@ -77,6 +79,11 @@ func (s *Scheduler) settle(m *message, r record.Entry, st mail.Status, a attempt
 			a.last = false
 		}
 	}
+	for _, x := range list {
+		if !x.mute {
+			s.deps.Log.Delivery(cmp.Or(x.by, a.service), m.id, x.to, x.word, x.st, s.delays(m, x.st, a))
+		}
+	}
 	var out outcome
 	if slices.ContainsFunc(list, waits) {
 		out = s.postpone(m, r, list)
@@ -85,11 +92,6 @@ func (s *Scheduler) settle(m *message, r record.Entry, st mail.Status, a attempt
 	} else if err := s.mark(m, r); err != nil {
 		s.log.Warning("%s: mark <%s> as done: %s", m.id, r.Address, err)
 		out.unmarked = []record.Entry{r}
-	}
-	for _, x := range list {
-		if !x.mute {
-			s.deps.Log.Delivery(cmp.Or(x.by, a.service), m.id, x.to, x.word, x.st, s.delays(m, x.st, a))
-		}
 	}
 	return out
 }

@@ -1,13 +1,13 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"fmt"
-	"net"
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"posthaste/test/peer"
 )
 
 // message is what the load consists of: the same text with a number in it.
@@ -38,7 +38,7 @@ func session(addr string, m message, next *atomic.Int64, limit int64, keep bool)
 		}
 		d, err := c.send(m, n)
 		if err != nil {
-			c.conn.Close()
+			c.Close()
 			return took, err
 		}
 		took = append(took, d)
@@ -55,18 +55,16 @@ func session(addr string, m message, next *atomic.Int64, limit int64, keep bool)
 
 // client is one SMTP connection.
 type client struct {
-	conn net.Conn
-	r    *bufio.Reader
-	out  []byte
+	*peer.Client
+	out []byte
 }
 
 func dial(addr string) (*client, error) {
-	conn, err := net.DialTimeout("tcp", addr, 30*time.Second)
+	conn, err := peer.Connect(addr, 2*time.Minute)
 	if err != nil {
 		return nil, err
 	}
-	c := &client{conn: conn, r: bufio.NewReader(conn)}
-	conn.SetDeadline(time.Now().Add(2 * time.Minute))
+	c := &client{Client: conn}
 	if err := c.expect("220"); err != nil {
 		return nil, err
 	}
@@ -74,7 +72,7 @@ func dial(addr string) (*client, error) {
 }
 
 func (c *client) command(text, want string) error {
-	if _, err := c.conn.Write([]byte(text)); err != nil {
+	if _, err := c.Write([]byte(text)); err != nil {
 		return err
 	}
 	return c.expect(want)
@@ -82,25 +80,18 @@ func (c *client) command(text, want string) error {
 
 // expect reads one reply.
 func (c *client) expect(want string) error {
-	for {
-		line, err := c.r.ReadString('\n')
-		if err != nil {
-			return err
-		}
-		if len(line) < 4 || !strings.HasPrefix(line, want) {
-			return fmt.Errorf("expected %s, got %q", want, line)
-		}
-		if line[3] == ' ' {
-			return nil
-		}
+	reply, err := c.Reply()
+	if err == nil && !strings.HasPrefix(reply, want) {
+		err = fmt.Errorf("expected %s, got %q", want, reply)
 	}
+	return err
 }
 
 // send sends one message, pipelined as a mail server does, and returns the
 // time from the final dot to its reply.
 func (c *client) send(m message, n int64) (time.Duration, error) {
 	envelope := "MAIL FROM:<load@client.example.test>\r\nRCPT TO:<rcpt@sink.example.test>\r\nDATA\r\n"
-	if _, err := c.conn.Write([]byte(envelope)); err != nil {
+	if _, err := c.Write([]byte(envelope)); err != nil {
 		return 0, err
 	}
 	for _, want := range []string{"250", "250", "354"} {
@@ -111,7 +102,7 @@ func (c *client) send(m message, n int64) (time.Duration, error) {
 	c.out = fmt.Appendf(c.out[:0], "Subject: load\r\nMessage-ID: <%s.%d@client.example.test>\r\nX-Load-Id: %s.%d\r\n\r\n", m.name, n, m.name, n)
 	c.out = append(c.out, m.body...)
 	c.out = append(c.out, ".\r\n"...)
-	if _, err := c.conn.Write(c.out); err != nil {
+	if _, err := c.Write(c.out); err != nil {
 		return 0, err
 	}
 	start := time.Now()
@@ -123,5 +114,5 @@ func (c *client) send(m message, n int64) (time.Duration, error) {
 
 func (c *client) quit() {
 	c.command("QUIT\r\n", "221")
-	c.conn.Close()
+	c.Close()
 }

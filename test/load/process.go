@@ -3,44 +3,15 @@ package main
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
+
+	"posthaste/test/process"
 )
 
 // clockTick is the unit of times in /proc: 100 a second on Linux.
 const clockTick = 10 * time.Millisecond
-
-// tree lists the process and all its descendants.
-func tree(root int) []int {
-	children := make(map[int][]int)
-	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
-	for _, path := range stats {
-		f, pid := statFields(path)
-		if len(f) > 1 {
-			if parent, err := strconv.Atoi(f[1]); err == nil {
-				children[parent] = append(children[parent], pid)
-			}
-		}
-	}
-	all := []int{root}
-	for i := 0; i < len(all); i++ {
-		all = append(all, children[all[i]]...)
-	}
-	return all
-}
-
-// statFields are the fields of a stat file behind the command name.
-func statFields(path string) (fields []string, pid int) {
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return nil, 0
-	}
-	s := string(b)
-	pid, _ = strconv.Atoi(s[:strings.IndexByte(s, ' ')])
-	return strings.Fields(s[strings.LastIndexByte(s, ')')+1:]), pid
-}
 
 // treeCPU is the processor time of a process tree, with that of its children
 // that have ended.
@@ -49,8 +20,8 @@ func treeCPU(root int) (time.Duration, error) {
 		return 0, fmt.Errorf("no master process")
 	}
 	var ticks int64
-	for _, pid := range tree(root) {
-		f, _ := statFields(fmt.Sprintf("/proc/%d/stat", pid))
+	for _, pid := range process.Tree(root) {
+		f := process.Stat(pid)
 		if len(f) < 15 {
 			continue
 		}
@@ -85,7 +56,7 @@ func watchPSS(root int) func() float64 {
 
 func pss(root int) float64 {
 	var kib int64
-	for _, pid := range tree(root) {
+	for _, pid := range process.Tree(root) {
 		b, err := os.ReadFile(fmt.Sprintf("/proc/%d/smaps_rollup", pid))
 		if err != nil {
 			continue

@@ -18,11 +18,21 @@ type Sink struct {
 	listener net.Listener
 
 	mu       sync.Mutex
+	judge    func(verb string, t Transaction) string
 	replies  map[string][]string // by verb, "." is the final dot: next replies, the last one stays
 	keywords []string
 	messages []string
 	changed  chan struct{}
 	sessions int
+}
+
+// Transaction is what a client of the sink has sent since its MAIL command.
+type Transaction struct {
+	Session    int       // number of the connection, from 1
+	Begin      time.Time // of the MAIL command
+	Sender     string    // without angle brackets
+	Recipients []string  // accepted ones; at RCPT with the one asked about, last
+	Text       string    // at the final dot: without dot-stuffing, with LF line ends
 }
 
 // NewSink starts a sink that accepts everything. The keywords are what EHLO
@@ -68,6 +78,15 @@ func (s *Sink) Keywords(keywords ...string) {
 	s.keywords = keywords
 }
 
+// Judge lets f answer RCPT and "." (the end of data) instead of Reply. f is
+// called before the reply is sent, from many sessions at a time; "" is the
+// normal reply, "close" closes the connection. The sink then keeps no messages.
+func (s *Sink) Judge(f func(verb string, t Transaction) string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.judge = f
+}
+
 // Messages are what arrived: the envelope commands, an empty line, the text
 // without dot-stuffing, with LF line ends.
 func (s *Sink) Messages() []string {
@@ -99,6 +118,20 @@ func (s *Sink) Wait(n int, limit time.Duration) error {
 			return fmt.Errorf("%d of %d messages arrived within %v", have, n, limit)
 		}
 	}
+}
+
+// judged is the reply to a verb that may depend on the transaction.
+func (c *conversation) judged(verb, normal string) string {
+	c.s.mu.Lock()
+	judge := c.s.judge
+	c.s.mu.Unlock()
+	if judge == nil {
+		return c.s.answer(verb, normal)
+	}
+	if reply := judge(verb, c.t); reply != "" {
+		return reply
+	}
+	return normal
 }
 
 // answer is the next reply to a verb.
@@ -135,16 +168,17 @@ type conversation struct {
 	r        *bufio.Reader
 	conn     net.Conn
 	envelope []string
+	t        Transaction
 	lmtp     bool
-	rcpts    int
 }
 
 func (s *Sink) serve(conn net.Conn) {
 	defer conn.Close()
 	s.mu.Lock()
 	s.sessions++
+	n := s.sessions
 	s.mu.Unlock()
-	c := &conversation{s: s, r: bufio.NewReader(conn), conn: conn}
+	c := &conversation{s: s, r: bufio.NewReader(conn), conn: conn, t: Transaction{Session: n}}
 	if !c.say("CONNECT", "220 sink.example.test ESMTP") {
 		return
 	}
@@ -176,37 +210,62 @@ func (c *conversation) command(line string) bool {
 		c.lmtp = verb == "LHLO"
 		return c.say("EHLO", c.s.hello())
 	case "MAIL", "RSET":
-		c.envelope, c.rcpts = nil, 0
+		c.envelope = nil
+		c.t = Transaction{Session: c.t.Session, Begin: time.Now(), Sender: path(line)}
+	case "RCPT":
+		return c.recipient(line)
 	case "DATA":
 		return c.data()
 	case "QUIT":
 		c.say("QUIT", "221 2.0.0 Bye")
 		return false
 	}
-	if verb == "MAIL" || verb == "RCPT" {
-		normal := "250 2.1.0 Ok"
-		if verb == "RCPT" && len(c.envelope) == 0 {
-			normal = "503 5.5.1 need MAIL command"
-		}
-		reply := c.s.answer(verb, normal)
+	if verb == "MAIL" {
+		reply := c.s.answer(verb, "250 2.1.0 Ok")
 		if reply[0] == '2' {
 			c.envelope = append(c.envelope, line)
-			if verb == "RCPT" {
-				c.rcpts++
-			}
 		}
-		if reply == "close" {
-			return false
-		}
-		fmt.Fprintf(c.conn, "%s\r\n", reply)
-		return true
+		return c.send(reply)
 	}
 	return c.say(verb, "250 2.0.0 Ok")
 }
 
+// path is the address in a MAIL or RCPT command.
+func path(line string) string {
+	_, rest, _ := strings.Cut(line, "<")
+	address, _, _ := strings.Cut(rest, ">")
+	return address
+}
+
+// send sends a reply to MAIL, RCPT or the end of data; false ends the
+// connection.
+func (c *conversation) send(reply string) bool {
+	if reply == "close" {
+		return false
+	}
+	fmt.Fprintf(c.conn, "%s\r\n", reply)
+	return true
+}
+
+func (c *conversation) recipient(line string) bool {
+	accepted := len(c.t.Recipients)
+	c.t.Recipients = append(c.t.Recipients, path(line))
+	normal := "250 2.1.0 Ok"
+	if len(c.envelope) == 0 {
+		normal = "503 5.5.1 need MAIL command"
+	}
+	reply := c.judged("RCPT", normal)
+	if reply[0] == '2' {
+		c.envelope = append(c.envelope, line)
+	} else {
+		c.t.Recipients = c.t.Recipients[:accepted]
+	}
+	return c.send(reply)
+}
+
 func (c *conversation) data() bool {
 	normal := "354 go on"
-	if c.rcpts == 0 {
+	if len(c.envelope) < 2 {
 		normal = "554 5.5.1 no valid recipients"
 	}
 	reply := c.s.answer("DATA", normal)
@@ -230,17 +289,17 @@ func (c *conversation) data() bool {
 	}
 	replies := 1
 	if c.lmtp {
-		replies = c.rcpts
+		replies = len(c.t.Recipients)
 	}
+	c.t.Text = text.String()
 	for range replies {
-		reply := c.s.answer(".", "250 2.0.0 Ok: queued as SINK")
-		if reply == "close" {
+		reply := c.judged(".", "250 2.0.0 Ok: queued as SINK")
+		if reply[0] == '2' {
+			c.s.add(strings.Join(c.envelope, "\n") + "\n\n" + c.t.Text)
+		}
+		if !c.send(reply) {
 			return false
 		}
-		if reply[0] == '2' {
-			c.s.add(strings.Join(c.envelope, "\n") + "\n\n" + text.String())
-		}
-		fmt.Fprintf(c.conn, "%s\r\n", reply)
 	}
 	return true
 }
@@ -248,6 +307,9 @@ func (c *conversation) data() bool {
 func (s *Sink) add(message string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.judge != nil {
+		return
+	}
 	s.messages = append(s.messages, message)
 	close(s.changed)
 	s.changed = make(chan struct{})

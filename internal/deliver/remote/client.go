@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"sync"
+	"syscall"
 	"time"
 
 	"posthaste/internal/deliver"
@@ -19,11 +20,6 @@ var ErrUnavailable = errors.New("mail transport unavailable")
 
 // Unavailable tells whether err is ErrUnavailable.
 func Unavailable(err error) bool { return errors.Is(err, ErrUnavailable) }
-
-// beginTime is how long a service may take to begin a request. master keeps the
-// socket of a service open while its process is being restarted, and requests
-// wait there.
-const beginTime = 30 * time.Second
 
 // Client asks the agent behind a socket. It is safe for concurrent use: each
 // delivery under way has a connection of its own.
@@ -71,7 +67,7 @@ func (c *Client) Deliver(ctx context.Context, r deliver.Request, done func(mail.
 			return d.outcome
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case d.begun:
+		case d.taken:
 			return fmt.Errorf("%s: connection lost during delivery: %w", c.path, err)
 		case kept: // its server was replaced while nobody looked
 			continue
@@ -120,13 +116,21 @@ type delivery struct {
 	file       *os.File
 	recipients int
 	done       func(mail.RecipientIndex, mail.Status)
-	begun      bool
+	taken      bool  // the server may have begun
 	outcome    error // what the agent returned
 }
 
+// errNotTaken is the error of a server that leaves.
+var errNotTaken = errors.New("the service is about to be replaced")
+
+// sendTime bounds waiting for a peer that does not read. master keeps the socket
+// of a service open while its process is being restarted, and requests wait there.
+const sendTime = time.Minute
+
 // run sends the request and reads the answers. Its error is the connection's.
+// There is no limit on the time that an agent takes: it has its own.
 func (d *delivery) run(conn *ipc.Conn) error {
-	conn.SetDeadline(time.Now().Add(beginTime))
+	conn.SetWriteDeadline(time.Now().Add(sendTime))
 	if err := conn.Send(d.frame, d.file); err != nil {
 		return err
 	}
@@ -134,22 +138,25 @@ func (d *delivery) run(conn *ipc.Conn) error {
 		frame, files, err := conn.Receive()
 		ipc.CloseAll(files)
 		if err != nil {
+			// A unix socket that is closed with unread data resets the connection.
+			d.taken = d.taken || !errors.Is(err, syscall.ECONNRESET)
 			return err
 		}
 		a, err := decodeAnswer(frame, d.recipients)
 		if err != nil {
+			d.taken = true
 			return err
 		}
-		if !d.begun && a.kind != answerBegun {
-			return errors.New("answer before the delivery began")
+		if a.kind == answerNotTaken {
+			return errNotTaken
 		}
+		d.taken = true
 		switch a.kind {
-		case answerBegun:
-			// From here on the agent's own time limits hold.
-			d.begun = true
-			conn.SetDeadline(time.Time{})
 		case answerResult:
 			d.done(mail.RecipientIndex(a.index), a.status)
+		case answerLast:
+			d.done(mail.RecipientIndex(a.index), a.status)
+			return nil
 		case answerDone:
 			return nil
 		case answerSite:

@@ -218,10 +218,8 @@ func TestLostConnection(t *testing.T) {
 		}
 		frame, files, _ := in.Receive()
 		out.Send(frame, files...)
-		for range 2 {
-			frame, _, _ := out.Receive()
-			in.Send(frame)
-		}
+		frame, _, _ = out.Receive()
+		in.Send(frame)
 		<-began
 		in.Close()
 		out.Close() // the server's agent is told
@@ -231,6 +229,41 @@ func TestLostConnection(t *testing.T) {
 	err = c.Deliver(t.Context(), request(t, 2), func(i mail.RecipientIndex, _ mail.Status) { results = append(results, i) })
 	if err == nil || Unavailable(err) || !slices.Equal(results, []mail.RecipientIndex{0}) {
 		t.Errorf("%v %v", err, results)
+	}
+}
+
+// A server that is about to leave takes nothing more; the request goes to its
+// successor.
+func TestNotTaken(t *testing.T) {
+	called := 0
+	s := newSite(t, agent(func(_ context.Context, _ deliver.Request, done func(mail.RecipientIndex, mail.Status)) error {
+		called++
+		done(0, mail.Sent("2.0.0", "ok"))
+		return nil
+	}))
+	l, err := net.Listen("unix", s.path+".leaving")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	go func() {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		leaving := ipc.New(c.(*net.UnixConn))
+		_, files, _ := leaving.Receive()
+		ipc.CloseAll(files)
+		os.Rename(s.path, s.path+".leaving")
+		send(leaving, answer{kind: answerNotTaken})
+		leaving.Close()
+	}()
+	c := NewClient(s.path+".leaving", 1)
+	defer c.Close()
+	sent := 0
+	err = c.Deliver(t.Context(), request(t, 1), func(mail.RecipientIndex, mail.Status) { sent++ })
+	if err != nil || sent != 1 || called != 1 {
+		t.Errorf("%v, %d results, %d calls", err, sent, called)
 	}
 }
 

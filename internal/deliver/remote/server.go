@@ -118,6 +118,10 @@ func (s *Server) connection(conn *ipc.Conn) {
 			case <-ctx.Done():
 				ipc.CloseAll(files)
 				return
+			case <-s.quit:
+				ipc.CloseAll(files)
+				send(conn, answer{kind: answerNotTaken})
+				return
 			}
 		}
 	}()
@@ -128,6 +132,10 @@ func (s *Server) connection(conn *ipc.Conn) {
 				return
 			}
 		case <-s.quit:
+			// A request that was read just now is answered by the reader, one
+			// that was not is reset by the end of the connection.
+			conn.SetReadDeadline(time.Unix(1, 0))
+			<-ctx.Done()
 			return
 		}
 	}
@@ -161,10 +169,7 @@ func (s *Server) request(ctx context.Context, conn *ipc.Conn, in incoming) bool 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer onClose(s.cut, cancel)()
-	if send(conn, answer{kind: answerBegun}) != nil {
-		return false
-	}
-	w := &results{conn: conn, reported: make([]bool, len(r.Recipients)), lost: cancel}
+	w := &results{conn: conn, reported: make([]bool, len(r.Recipients)), missing: len(r.Recipients), lost: cancel}
 	err = s.call(ctx, r, w.done)
 	end := answer{kind: answerDone}
 	var site *deliver.SiteError
@@ -202,13 +207,16 @@ func (s *Server) call(ctx context.Context, r deliver.Request, done func(mail.Rec
 }
 
 // results sends the results of one delivery. After the delivery's end it sends
-// nothing more, whatever a stray goroutine of an agent does.
+// nothing more, whatever a stray goroutine of an agent does. The result that is
+// the last one waits for the end, which most often follows at once.
 type results struct {
 	conn *ipc.Conn
 	lost func() // called when the scheduler is gone
 
 	mu       sync.Mutex
 	reported []bool
+	missing  int
+	last     *answer
 	over     bool
 }
 
@@ -219,7 +227,12 @@ func (w *results) done(i mail.RecipientIndex, st mail.Status) {
 		return
 	}
 	w.reported[i] = true
-	if send(w.conn, answer{kind: answerResult, index: int(i), status: st}) != nil {
+	a := answer{kind: answerResult, index: int(i), status: st}
+	if w.missing--; w.missing == 0 {
+		w.last = &a
+		return
+	}
+	if send(w.conn, a) != nil {
 		w.lost()
 	}
 }
@@ -228,11 +241,17 @@ func (w *results) end(a answer) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.over = true
+	if w.last != nil && a.kind == answerDone {
+		w.last.kind = answerLast
+		return send(w.conn, *w.last)
+	}
+	if w.last != nil {
+		if err := send(w.conn, *w.last); err != nil {
+			return err
+		}
+	}
 	return send(w.conn, a)
 }
-
-// sendTime bounds waiting for a scheduler that does not read.
-const sendTime = time.Minute
 
 func send(conn *ipc.Conn, a answer) error {
 	conn.SetWriteDeadline(time.Now().Add(sendTime))

@@ -7,11 +7,12 @@
 // A connection carries one request at a time and is kept for the next. The
 // server answers
 //
-//	begun, result (one per recipient that has one), end
+//	result (one per recipient that has one), end
 //
-// A connection that ends before begun has delivered nothing and the request is
-// sent again; one that ends later leaves recipients without a result, and they
-// count as deferred.
+// and the last result may come in one frame with the end. A connection on which
+// the server has not read the request has delivered nothing, and neither has one
+// that answers "not taken": the request is sent again. One that ends otherwise
+// leaves recipients without a result, and they count as deferred.
 //
 // The package may touch its sockets; it logs only what an agent did wrong.
 package remote
@@ -30,11 +31,12 @@ import (
 
 // The answers of the server; each frame begins with one.
 const (
-	answerBegun   = iota // the agent is being called
-	answerResult         // index, status
-	answerDone           // the agent returned nil
-	answerSite           // status: the agent returned a *deliver.SiteError
-	answerFailure        // text: the agent returned another error
+	answerNotTaken = iota // the server is about to leave: ask its successor
+	answerResult          // index, status
+	answerLast            // the same, and the agent returned nil
+	answerDone            // the agent returned nil
+	answerSite            // status: the agent returned a *deliver.SiteError
+	answerFailure         // text: the agent returned another error
 )
 
 func encodeRequest(r *deliver.Request) []byte {
@@ -95,7 +97,7 @@ func (a answer) encode() []byte {
 	var e ipc.Encoder
 	e.Uint(a.kind)
 	switch a.kind {
-	case answerResult:
+	case answerResult, answerLast:
 		e.Uint(uint64(a.index))
 		e.Status(a.status)
 	case answerSite:
@@ -111,8 +113,8 @@ func decodeAnswer(frame []byte, recipients int) (answer, error) {
 	d := ipc.NewDecoder(frame)
 	a := answer{kind: d.Uint()}
 	switch a.kind {
-	case answerBegun, answerDone:
-	case answerResult:
+	case answerNotTaken, answerDone:
+	case answerResult, answerLast:
 		n := d.Uint()
 		a.status = d.Status()
 		if n >= uint64(recipients) {

@@ -113,6 +113,9 @@ func (l *link) wake() {
 func (l *link) setInMail(in bool) {
 	l.mu.Lock()
 	l.inMail = in
+	if in && l.drain { // wake came between the client's MAIL and here
+		l.conn.SetDeadline(l.deadline)
+	}
 	l.mu.Unlock()
 }
 

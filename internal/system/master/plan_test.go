@@ -134,8 +134,11 @@ func TestRestartPause(t *testing.T) {
 	for quick, want := range map[int]time.Duration{
 		0: 0, 1: 0, 2: 250 * time.Millisecond, 3: 500 * time.Millisecond, 4: time.Second, 9: 32 * time.Second, 10: time.Minute, 1000: time.Minute,
 	} {
-		if got := restartPause(quick, "60s"); got != want {
+		if got := restartPause(quick, false, "60s"); got != want {
 			t.Errorf("%d: %s, want %s", quick, got, want)
+		}
+		if got := restartPause(quick, true, "60s"); got != min(want, servedPause) {
+			t.Errorf("%d, it had served: %s, want %s", quick, got, min(want, servedPause))
 		}
 	}
 }

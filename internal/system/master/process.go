@@ -39,9 +39,12 @@ func (p *process) name() string {
 
 // A process that died is started again at once. When it dies soon after that,
 // again and again, pauses come in between, and grow up to service_throttle_time.
+// A process that had served is not broken: its pauses stay short, so that
+// clients who wait in the queue of the socket are answered within a second.
 const (
-	quickDeath = time.Second
-	firstPause = 250 * time.Millisecond
+	quickDeath  = time.Second
+	firstPause  = 250 * time.Millisecond
+	servedPause = 500 * time.Millisecond
 )
 
 // run starts p's process.
@@ -176,7 +179,7 @@ func (m *Master) reap() {
 
 // died decides what follows the end of a process.
 func (m *Master) died(p *process, status unix.WaitStatus) {
-	pid := p.pid
+	pid, served := p.pid, p.ready
 	p.pid, p.ready = 0, false
 	g := p.generation
 	expected := m.stopping || g != m.current && g != m.next
@@ -202,16 +205,17 @@ func (m *Master) died(p *process, status unix.WaitStatus) {
 	case !m.serving && !status.Signaled(): // it does not like its configuration
 		m.fail(errors.New("process " + p.name() + " does not start"))
 	default:
-		m.again(p)
+		m.again(p, served)
 	}
 }
 
 // again starts a process that died: at once, unless it had just been started.
-func (m *Master) again(p *process) {
+// served: it had got as far as to serve.
+func (m *Master) again(p *process, served bool) {
 	if p.quick++; time.Since(p.started) >= quickDeath {
 		p.quick = 0
 	}
-	pause := restartPause(p.quick, p.generation.plan.params.ThrottleTime)
+	pause := restartPause(p.quick, served, p.generation.plan.params.ThrottleTime)
 	if pause >= time.Second {
 		m.log.Warning("%s: bad command startup -- throttling", p.name())
 	}
@@ -223,20 +227,23 @@ func (m *Master) again(p *process) {
 			if err := m.run(p); err != nil {
 				m.log.Warning("cannot start %s: %s", p.name(), err)
 				p.started = time.Now()
-				m.again(p)
+				m.again(p, false)
 			}
 		})
 	})
 }
 
 // restartPause is the pause after this many quick deaths in a row.
-func restartPause(quick int, throttle string) time.Duration {
+func restartPause(quick int, served bool, throttle string) time.Duration {
 	limit, err := config.ParseDuration(throttle, "s")
 	if err != nil {
 		limit = time.Minute // not reached: load has parsed it
 	}
 	if quick < 2 {
 		return 0
+	}
+	if served {
+		limit = min(limit, servedPause)
 	}
 	return min(firstPause<<min(quick-2, 20), limit)
 }

@@ -27,8 +27,8 @@ func inbound(env *host.Env) ([]host.Part, error) {
 	if err != nil {
 		return nil, err
 	}
-	hint := ipc.NewHint(spec.Notify)
-	d, err := p.newDoor(q, func(id mail.QueueID) { hint.Send([]byte(id)) })
+	bell := ipc.NewBell(ipc.NewHint(spec.Notify))
+	d, err := p.newDoor(q, func(id mail.QueueID) { bell.Ring(string(id)) })
 	if err != nil {
 		return nil, err
 	}

@@ -159,11 +159,14 @@ func hints(socket *net.UnixConn, sched *schedule.Scheduler) host.Part {
 			if err != nil {
 				return err
 			}
-			switch id := mail.QueueID(buf[:n]); {
-			case id.Valid():
-				sched.Arrived(id)
-			default:
+			names := ipc.Names(buf[:n])
+			if len(names) == 0 {
 				sched.ScanIncoming()
+			}
+			for _, name := range names {
+				if id := mail.QueueID(name); id.Valid() {
+					sched.Arrived(id)
+				}
 			}
 		}
 	}}

@@ -1,0 +1,33 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+)
+
+// progress shows how far a run is: a bar on a terminal, a line now and then
+// elsewhere.
+func progress(out *os.File, name string) func(done, all int, text string) {
+	st, err := out.Stat()
+	terminal := err == nil && st.Mode()&os.ModeCharDevice != 0
+	last := -1
+	return func(done, all int, text string) {
+		if all == 0 {
+			done, all, text = 0, 1, "control"
+		}
+		if terminal {
+			const width = 30
+			full := width * done / all
+			fmt.Fprintf(out, "\r\033[K%-9s [%s%s] %d/%d %s", name, strings.Repeat("#", full), strings.Repeat(".", width-full), done, all, text)
+			if done == all && text == "0 messages left" {
+				fmt.Fprint(out, "\r\033[K")
+			}
+			return
+		}
+		if step := done * 10 / all; step != last {
+			last = step
+			fmt.Fprintf(out, "%s: %d of %d cycles\n", name, done, all)
+		}
+	}
+}

@@ -1,0 +1,107 @@
+package ledger
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// ReadMaildir notes the messages in new and cur of a maildir of one recipient,
+// and returns how many unfinished files lie in tmp.
+func (l *Ledger) ReadMaildir(dir, recipient string) (unfinished int, err error) {
+	for _, sub := range []string{"new", "cur"} {
+		files, err := os.ReadDir(filepath.Join(dir, sub))
+		if os.IsNotExist(err) {
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+		for _, f := range files {
+			if err := l.readFile(filepath.Join(dir, sub, f.Name()), recipient); err != nil {
+				return 0, err
+			}
+		}
+	}
+	left, err := os.ReadDir(filepath.Join(dir, "tmp"))
+	if os.IsNotExist(err) {
+		err = nil
+	}
+	return len(left), err
+}
+
+func (l *Ledger) readFile(path, recipient string) error {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	st, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	switch to := deliveredTo(string(text)); to {
+	case "", recipient:
+	default: // booked as astray
+		recipient = to + ", in the mailbox of " + recipient
+	}
+	l.Delivered(Delivery{Recipient: recipient, Text: string(text), Where: path,
+		Begin: st.ModTime().Add(-100 * time.Millisecond), At: st.ModTime()})
+	return nil
+}
+
+// deliveredTo is the recipient that the delivery agent wrote into the header.
+func deliveredTo(text string) string {
+	head, _, _ := strings.Cut(text, "\n\n")
+	for line := range strings.SplitSeq(head, "\n") {
+		if to, ok := strings.CutPrefix(line, "Delivered-To: "); ok {
+			return to
+		}
+	}
+	return ""
+}
+
+// ReadQueue notes what is left in a queue directory.
+func (l *Ledger) ReadQueue(spool string) error {
+	return walkQueue(spool, func(queue, path string) error {
+		text, err := os.ReadFile(path)
+		if err == nil {
+			l.Queued(string(text), queue == "corrupt")
+		}
+		return err
+	})
+}
+
+// Waiting counts the messages in a queue directory, without those in corrupt.
+func Waiting(spool string) (n int, err error) {
+	err = walkQueue(spool, func(queue, _ string) error {
+		if queue != "corrupt" {
+			n++
+		}
+		return nil
+	})
+	return n, err
+}
+
+// walkQueue calls f for each message. Files that were never completed are
+// nobody's message.
+func walkQueue(spool string, f func(queue, path string) error) error {
+	for _, name := range []string{"maildrop", "incoming", "active", "deferred", "hold", "corrupt"} {
+		err := filepath.WalkDir(filepath.Join(spool, name), func(path string, d os.DirEntry, err error) error {
+			if err == nil && !d.IsDir() {
+				var st os.FileInfo
+				if st, err = d.Info(); err == nil && st.Mode().Perm()&0o100 != 0 {
+					err = f(name, path)
+				}
+			}
+			if os.IsNotExist(err) { // it went away meanwhile
+				return nil
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

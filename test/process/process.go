@@ -1,0 +1,62 @@
+// Package process reads the process tree of a mail system from /proc, for tests
+// that measure its processes or end them. It sends no signals.
+package process
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+)
+
+// Tree lists the process and all its descendants, parents first.
+func Tree(root int) []int {
+	children := make(map[int][]int)
+	dirs, _ := filepath.Glob("/proc/[0-9]*")
+	for _, dir := range dirs {
+		pid, _ := strconv.Atoi(filepath.Base(dir))
+		if f := Stat(pid); len(f) > 1 {
+			if parent, err := strconv.Atoi(f[1]); err == nil {
+				children[parent] = append(children[parent], pid)
+			}
+		}
+	}
+	all := []int{root}
+	for i := 0; i < len(all); i++ {
+		all = append(all, children[all[i]]...)
+	}
+	return all
+}
+
+// Stat are the fields of a process's stat file behind the command name: state,
+// parent, … (proc(5)); none when the process is gone.
+func Stat(pid int) []string {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return nil
+	}
+	s := string(b)
+	return strings.Fields(s[strings.LastIndexByte(s, ')')+1:])
+}
+
+// Command is the command line of a process; none when it is gone or a zombie.
+func Command(pid int) []string {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
+	if err != nil || len(b) == 0 {
+		return nil
+	}
+	return strings.Split(strings.TrimRight(string(b), "\x00"), "\x00")
+}
+
+// Gone tells whether a process has ended with all its threads. One that was
+// killed lives on, with its sockets and locks, while a thread waits for the
+// disk.
+func Gone(pid int) bool {
+	f := Stat(pid)
+	if len(f) == 0 {
+		return true
+	}
+	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
+	return f[0] == "Z" && (err != nil || len(threads) <= 1)
+}
