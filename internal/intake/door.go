@@ -71,6 +71,9 @@ type Options struct {
 	// Internal is for mail that this system makes itself (notices, forwarded
 	// mail): no automatic BCC, no checks.
 	Internal bool
+	// Forwarded leaves the client out of the Received header: an earlier one
+	// has it.
+	Forwarded bool
 	// DetectUTF8 lets UTF-8 in addresses and headers ask for SMTPUTF8 although
 	// the client did not (smtputf8_autodetect_classes).
 	DetectUTF8 bool

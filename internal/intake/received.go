@@ -9,7 +9,7 @@ import (
 func (m *Message) received(b []byte) []byte {
 	c := &m.door.params.Common
 	o := &m.envelope.Origin
-	if o.Client.Name == "" && o.Client.Address == "" {
+	if m.door.options.Forwarded || o.Client.Name == "" && o.Client.Address == "" {
 		b = append(b, "Received: by "...)
 		b = append(append(append(b, c.MyHostname...), " ("...), c.MailName...)
 		if m.door.options.UserID != "" {

@@ -122,17 +122,39 @@ func (e *Encoder) Status(v mail.Status) {
 	e.Uint(uint64(max(v.ConnUse, 0)))
 	e.Int(int64(v.Setup))
 	e.Int(int64(v.Transmit))
+	e.Uint(uint64(len(v.Parts)))
+	for i := range v.Parts {
+		p := v.Parts[i]
+		p.Status.Parts = nil
+		e.Recipient(p.Recipient)
+		e.String(p.Service)
+		e.Bool(p.Unlogged)
+		e.Status(p.Status)
+	}
 }
 
 // Status reads a delivery result.
-func (d *Decoder) Status() mail.Status {
-	v := mail.Status{Action: mail.Action(d.small(uint64(mail.Undeliverable)))}
+func (d *Decoder) Status() mail.Status { return d.status(true) }
+
+// status reads a result; only the outer one has parts.
+func (d *Decoder) status(outer bool) mail.Status {
+	v := mail.Status{Action: mail.Action(d.small(uint64(mail.Passed)))}
 	for _, s := range statusTexts(&v) {
 		*s = d.String()
 	}
 	v.ConnUse = int(d.small(1 << 30))
 	v.Setup = time.Duration(d.Int())
 	v.Transmit = time.Duration(d.Int())
+	n := d.Count()
+	if n > 0 && !outer {
+		d.Fail("parts in parts")
+	}
+	for range n {
+		if d.Err() != nil {
+			break
+		}
+		v.Parts = append(v.Parts, mail.Part{Recipient: d.Recipient(), Service: d.String(), Unlogged: d.Bool(), Status: d.status(false)})
+	}
 	return v
 }
 

@@ -42,6 +42,10 @@ func TestMailWords(t *testing.T) {
 	fill(reflect.ValueOf(&env).Elem(), &n)
 	fill(reflect.ValueOf(&rcpt).Elem(), &n)
 	fill(reflect.ValueOf(&st).Elem(), &n)
+	st.Parts = []mail.Part{
+		{Recipient: rcpt, Status: mail.Bounce("5.1.1", "unknown")},
+		{Recipient: mail.Recipient{Address: "x@y.test"}, Status: mail.Sent("2.0.0", "ok"), Service: "lmtp", Unlogged: true},
+	}
 	refusal := &mail.Error{Reply: 452, Code: "4.3.1", Text: "full"}
 	var e Encoder
 	e.Envelope(&env)
@@ -65,7 +69,9 @@ func FuzzMailWords(f *testing.F) {
 	var e Encoder
 	e.Envelope(&mail.Envelope{Sender: "a@b.test"})
 	e.Recipient(mail.Recipient{Address: "c@d.test"})
-	e.Status(mail.Sent("2.0.0", "ok"))
+	st := mail.Sent("2.0.0", "ok")
+	st.Parts = []mail.Part{{Status: mail.Defer("4.0.0", "later")}}
+	e.Status(st)
 	f.Add(e.Frame())
 	f.Fuzz(func(t *testing.T, frame []byte) {
 		d := NewDecoder(frame)

@@ -12,17 +12,18 @@ type Action uint8
 // means "try again", never "lost".
 const (
 	Deferred      Action = iota
-	Delivered            // final delivery, or handed to a server that takes over
+	Delivered            // final delivery
 	Bounced              // failed for good
 	Expanded             // delivered to an alias or list: RFC 3464 "expanded"
 	Relayed              // handed to a server without DSN: RFC 3464 "relayed"
 	Deliverable          // probe: would be delivered
 	Undeliverable        // probe: would fail
+	Passed               // handed to a server that tells of success itself: RFC 3461 section 5.2.2
 )
 
 // LogName is the word after status= in the log.
 func (a Action) LogName() string {
-	return [...]string{"deferred", "sent", "bounced", "sent", "sent", "deliverable", "undeliverable"}[a]
+	return [...]string{"deferred", "sent", "bounced", "sent", "sent", "deliverable", "undeliverable", "sent"}[a]
 }
 
 // Final tells whether the recipient needs no further attempt.
@@ -41,6 +42,18 @@ type Status struct {
 	ConnUse  int           // how often the connection was used; 0 or 1: not logged
 	Setup    time.Duration // time spent to connect: c in delays=a/b/c/d
 	Transmit time.Duration // time spent to transmit: d in delays=a/b/c/d
+
+	// Parts are set when the recipient stood for others (an alias, a .forward
+	// file): what became of each. The rest of the status sums them up.
+	Parts []Part
+}
+
+// Part is what became of one destination of a recipient that stood for others.
+type Part struct {
+	Recipient Recipient
+	Status    Status // without Parts
+	Service   string // master.cf service that had it, if another than was asked
+	Unlogged  bool   // for notices only
 }
 
 // Defer makes a temporary failure. code begins with '4'.

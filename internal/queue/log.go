@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -116,6 +117,7 @@ var actions = [...]string{
 	mail.Deferred: "delayed", mail.Delivered: "delivered", mail.Bounced: "failed",
 	mail.Expanded: "expanded", mail.Relayed: "relayed",
 	mail.Deliverable: "deliverable", mail.Undeliverable: "undeliverable",
+	mail.Passed: "relayed",
 }
 
 func (e *LogEntry) write(b *bytes.Buffer) {
@@ -224,10 +226,8 @@ func (e *LogEntry) set(name, value string) {
 	case "status":
 		e.Status.Code = value
 	case "action":
-		for a, word := range actions {
-			if word == value {
-				e.Status.Action = mail.Action(a)
-			}
+		if a := slices.Index(actions[:], value); a >= 0 {
+			e.Status.Action = mail.Action(a)
 		}
 	case "diag_type":
 		e.Status.DiagType = value

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"posthaste/internal/mail"
 	"posthaste/internal/queue/record"
 )
@@ -202,7 +204,7 @@ func TestLogsRoundTrip(t *testing.T) {
 	if err != nil || len(got) != 2 {
 		t.Fatalf("%v %v", got, err)
 	}
-	if got[0] != want {
+	if !cmp.Equal(got[0], want) {
 		t.Errorf("got  %+v\nwant %+v", got[0], want)
 	}
 	if got[1].Recipient.Address != want.Recipient.Address {

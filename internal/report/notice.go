@@ -68,6 +68,13 @@ func (n *notice) line(format string, args ...any) {
 	n.err = n.out.Line([]byte(oneLine(text)))
 }
 
+// folded writes one logical line, folded.
+func (n *notice) folded(format string, args ...any) {
+	for l := range strings.SplitSeq(wrap(oneLine(fmt.Sprintf(format, args...))), "\n") {
+		n.line("%s", l)
+	}
+}
+
 // oneLine keeps what comes from elsewhere on its line.
 func oneLine(s string) string {
 	if !strings.ContainsAny(s, "\r\n\x00") {
@@ -139,7 +146,7 @@ func (n *notice) text() {
 		if o := e.Recipient.Original; o != "" && !strings.EqualFold(string(o), string(e.Recipient.Address)) {
 			expanded = " (expanded from <" + o.Quoted() + ">)"
 		}
-		n.line("<%s>%s: %s", e.Recipient.Address.Quoted(), expanded, e.Status.Reason)
+		n.folded("<%s>%s: %s", e.Recipient.Address.Quoted(), expanded, e.Status.Reason)
 		n.line("")
 	}
 }
@@ -148,36 +155,42 @@ func (n *notice) text() {
 var actions = map[mail.Action]string{
 	mail.Deferred: "delayed", mail.Bounced: "failed", mail.Delivered: "delivered", mail.Expanded: "expanded",
 	mail.Relayed: "relayed", mail.Deliverable: "deliverable", mail.Undeliverable: "undeliverable",
+	mail.Passed: "relayed",
+}
+
+// addressType is the type of an address in the status part (RFC 6533 section
+// 3): one in plain ASCII is as it always was.
+func (n *notice) addressType(a mail.Address) string {
+	if n.utf8() && !mail.IsASCII(string(a)) {
+		return "utf-8"
+	}
+	return "rfc822"
 }
 
 // status is the part for programs (RFC 3464).
 func (n *notice) status() {
 	e := &n.subject.Envelope
-	kind := "rfc822"
-	if n.utf8() {
-		kind = "utf-8"
-	}
 	n.line("Reporting-MTA: dns; %s", n.site.Hostname)
 	if e.EnvelopeID != "" {
 		n.line("Original-Envelope-Id: %s", e.EnvelopeID)
 	}
 	n.line("X-%s-Queue-ID: %s", n.site.MailName, n.subject.ID)
-	n.line("X-%s-Sender: %s; %s", n.site.MailName, kind, e.Sender.Quoted())
+	n.line("X-%s-Sender: %s; %s", n.site.MailName, n.addressType(e.Sender), e.Sender.Quoted())
 	n.line("Arrival-Date: %s", e.Arrival.Format(dateFormat))
 	for i := range n.entries {
-		n.recipient(&n.entries[i], kind)
+		n.recipient(&n.entries[i])
 	}
 	n.line("")
 }
 
-func (n *notice) recipient(r *queue.LogEntry, kind string) {
+func (n *notice) recipient(r *queue.LogEntry) {
 	n.line("")
-	n.line("Final-Recipient: %s; %s", kind, r.Recipient.Address.Quoted())
+	n.line("Final-Recipient: %s; %s", n.addressType(r.Recipient.Address), r.Recipient.Address.Quoted())
 	switch {
 	case r.Recipient.DSNOriginal != "":
 		n.line("Original-Recipient: %s", r.Recipient.DSNOriginal)
 	case r.Recipient.Original != "":
-		n.line("Original-Recipient: %s;%s", kind, r.Recipient.Original.Quoted())
+		n.line("Original-Recipient: %s;%s", n.addressType(r.Recipient.Original), r.Recipient.Original.Quoted())
 	}
 	action := actions[r.Status.Action]
 	if n.kind == Failure {
@@ -189,9 +202,9 @@ func (n *notice) recipient(r *queue.LogEntry, kind string) {
 		n.line("Remote-MTA: %s; %s", r.Status.MTAType, r.Status.MTAName)
 	}
 	if r.Status.DiagType != "" && r.Status.DiagText != "" {
-		n.line("Diagnostic-Code: %s; %s", r.Status.DiagType, r.Status.DiagText)
+		n.folded("Diagnostic-Code: %s; %s", r.Status.DiagType, r.Status.DiagText)
 	} else {
-		n.line("Diagnostic-Code: X-%s; %s", n.site.MailName, r.Status.Reason)
+		n.folded("Diagnostic-Code: X-%s; %s", n.site.MailName, r.Status.Reason)
 	}
 	if n.kind == Delay {
 		if until := n.until(); !until.IsZero() {
@@ -214,10 +227,8 @@ func (n *notice) returned(boundary string) {
 	whole := n.kind == Failure && !n.headersOnly && n.subject.Envelope.Return != mail.ReturnHeaders &&
 		(n.params.SizeLimit <= 0 || n.subject.Size <= n.params.SizeLimit)
 	what := "Message"
-	if n.kind == Failure {
+	if n.kind == Failure || n.kind == Delay {
 		what = "Undelivered Message"
-	} else if n.kind == Delay {
-		what = "Delayed Message"
 	}
 	switch {
 	case whole && n.utf8():

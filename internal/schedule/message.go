@@ -142,7 +142,7 @@ type refusal struct {
 
 func (r *refused) add(to record.Entry, st mail.Status) {
 	for i := range r.groups {
-		if r.groups[i].status == st {
+		if g := r.groups[i].status; g.Code == st.Code && g.Reason == st.Reason && g.DiagText == st.DiagText {
 			r.groups[i].recipients = append(r.groups[i].recipients, to)
 			return
 		}

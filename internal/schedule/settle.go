@@ -1,6 +1,8 @@
 package schedule
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,58 +33,114 @@ func (o *outcome) add(p outcome) {
 	o.unmarked = append(o.unmarked, p.unmarked...)
 }
 
+// settled is the result for a recipient, or for one that it stood for, as it
+// is recorded.
+type settled struct {
+	to   mail.Recipient
+	st   mail.Status
+	word string // behind status= in the log
+	by   string // service
+	mute bool   // for notices only
+}
+
+// results takes a status apart. A probe has one result.
+func (s *Scheduler) results(m *message, r record.Entry, st mail.Status) []settled {
+	var list []settled
+	for _, p := range st.Parts {
+		p.Status.Setup, p.Status.Transmit = st.Setup, st.Transmit
+		list = append(list, settled{p.Recipient, p.Status, p.Status.Action.LogName(), p.Service, p.Unlogged})
+	}
+	if len(list) == 0 || !m.about.Info.Trace.Delivers() {
+		st.Parts = nil
+		list = []settled{{r.Recipient, st, st.Action.LogName(), "", false}}
+	}
+	for i := range list {
+		if x := &list[i]; x.st.Action == mail.Bounced && s.common.SoftBounce && m.about.Info.Trace.Delivers() {
+			x.st.Action, x.word = mail.Deferred, "SOFTBOUNCE"
+			x.st.Code = "4" + strings.TrimPrefix(x.st.Code, "5")
+		}
+	}
+	return list
+}
+
 // settle records the result of one recipient: first its notice's log, then the
 // line in the operator's log, then the mark in the queue file. A crash in
 // between repeats the attempt and logs it again: each result has at least one
 // line, while a mark without a line would leave the operator in the dark. It
 // runs on a goroutine other than the loop.
 func (s *Scheduler) settle(m *message, r record.Entry, st mail.Status, a attempt) outcome {
-	info := m.about.Info
-	word := st.Action.LogName()
-	entry := queue.LogEntry{Recipient: r.Recipient, Offset: r.Offset, Status: st}
-	switch {
-	case !info.Trace.Delivers():
-		// A probe or sendmail -bv is tried once, and every result is reported.
-		st, word = asReport(st)
-		entry.Status = st
-		entry.Status.Reason = via(st)
-		a.last = false
-		if err := s.report(m, entry); err != nil {
-			s.log.Warning("%s: report on <%s>: %s", m.id, r.Address, err)
-		}
-	case st.Action == mail.Bounced && s.common.SoftBounce:
-		st.Action, word = mail.Deferred, "SOFTBOUNCE"
-		st.Code = "4" + strings.TrimPrefix(st.Code, "5")
-	case st.Action == mail.Bounced:
-		if err := s.queue.AppendLog(queue.BounceLog, m.id, entry); err != nil {
-			// Without a record there would be no notice: try again later.
-			s.log.Warning("%s: bounce log: %s", m.id, err)
-			st = mail.Defer("4.3.0", "bounce service failure")
-			word = st.Action.LogName()
-		} else {
+	list := s.results(m, r, st)
+	waits := func(x settled) bool { return x.st.Action == mail.Deferred }
+	// What waits is tried again as a whole, and notices are made when it is done:
+	// one for all attempts.
+	final := !slices.ContainsFunc(list, waits) || !m.about.Info.Trace.Delivers()
+	for i := range list {
+		if final && s.record(m, r, &list[i]) {
 			a.last = false
 		}
-	case st.Action != mail.Deferred && s.traced(m, r):
-		a.last = false
-		entry.Status.Reason = via(st)
-		if err := s.queue.AppendLog(queue.TraceLog, m.id, entry); err != nil {
-			s.log.Warning("%s: trace log: %s", m.id, err)
+	}
+	for _, x := range list {
+		if !x.mute {
+			s.deps.Log.Delivery(cmp.Or(x.by, a.service), m.id, x.to, x.word, x.st, s.delays(m, x.st, a))
 		}
 	}
-	s.deps.Log.Delivery(a.service, m.id, r.Recipient, word, st, s.delays(m, st, a))
 	var out outcome
-	if st.Action == mail.Deferred {
-		out.deferred = 1
-		entry.Status = st
-		if err := s.queue.AppendLog(queue.DeferLog, m.id, entry); err != nil {
-			s.log.Warning("%s: defer log: %s", m.id, err)
-			out.unlogged = true
-		}
+	if slices.ContainsFunc(list, waits) {
+		out = s.postpone(m, r, list)
 	} else if a.last {
 		out.unmarked = []record.Entry{r}
 	} else if err := s.mark(m, r); err != nil {
 		s.log.Warning("%s: mark <%s> as done: %s", m.id, r.Address, err)
 		out.unmarked = []record.Entry{r}
+	}
+	return out
+}
+
+// record writes a final result to the log of a notice, and tells whether there
+// is one now.
+func (s *Scheduler) record(m *message, r record.Entry, x *settled) bool {
+	entry := queue.LogEntry{Recipient: x.to, Offset: r.Offset, Status: x.st}
+	switch {
+	case !m.about.Info.Trace.Delivers():
+		// A probe or sendmail -bv is tried once, and every result is reported.
+		x.st, x.word = asReport(x.st)
+		entry.Status = x.st
+		entry.Status.Reason = via(x.st)
+		if err := s.report(m, entry); err != nil {
+			s.log.Warning("%s: report on <%s>: %s", m.id, x.to.Address, err)
+		}
+		return true
+	case x.st.Action == mail.Bounced:
+		if err := s.queue.AppendLog(queue.BounceLog, m.id, entry); err != nil {
+			// Without a record there would be no notice: try again later.
+			s.log.Warning("%s: bounce log: %s", m.id, err)
+			x.st = mail.Defer("4.3.0", "bounce service failure")
+			x.word = x.st.Action.LogName()
+			return false
+		}
+		return true
+	case s.traced(m, x.to, x.st):
+		entry.Status.Reason = via(x.st)
+		if err := s.queue.AppendLog(queue.TraceLog, m.id, entry); err != nil {
+			s.log.Warning("%s: trace log: %s", m.id, err)
+		}
+		return true
+	}
+	return false
+}
+
+// postpone records why a recipient waits, and what failed for good beside it:
+// if it waits for too long, the sender hears of both.
+func (s *Scheduler) postpone(m *message, r record.Entry, list []settled) outcome {
+	out := outcome{deferred: 1}
+	for _, x := range list {
+		if x.st.Action != mail.Deferred && x.st.Action != mail.Bounced {
+			continue
+		}
+		if err := s.queue.AppendLog(queue.DeferLog, m.id, queue.LogEntry{Recipient: x.to, Offset: r.Offset, Status: x.st}); err != nil {
+			s.log.Warning("%s: defer log: %s", m.id, err)
+			out.unlogged = true
+		}
 	}
 	return out
 }
@@ -94,8 +152,9 @@ func (s *Scheduler) mark(m *message, r record.Entry) error {
 }
 
 // traced tells whether the success of a recipient is recorded for a notice.
-func (s *Scheduler) traced(m *message, r record.Entry) bool {
-	return m.about.Info.Trace&mail.TraceRecord != 0 || r.Notify&mail.NotifySuccess != 0 || s.clears(m)
+func (s *Scheduler) traced(m *message, to mail.Recipient, st mail.Status) bool {
+	return m.about.Info.Trace&mail.TraceRecord != 0 || s.clears(m) ||
+		to.Notify&mail.NotifySuccess != 0 && st.Action != mail.Passed
 }
 
 // via is the reason as a report of success shows it: with who delivered.

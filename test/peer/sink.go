@@ -250,7 +250,11 @@ func (c *conversation) send(reply string) bool {
 func (c *conversation) recipient(line string) bool {
 	accepted := len(c.t.Recipients)
 	c.t.Recipients = append(c.t.Recipients, path(line))
-	reply := c.judged("RCPT", "250 2.1.0 Ok")
+	normal := "250 2.1.0 Ok"
+	if len(c.envelope) == 0 {
+		normal = "503 5.5.1 need MAIL command"
+	}
+	reply := c.judged("RCPT", normal)
 	if reply[0] == '2' {
 		c.envelope = append(c.envelope, line)
 	} else {
@@ -260,7 +264,11 @@ func (c *conversation) recipient(line string) bool {
 }
 
 func (c *conversation) data() bool {
-	reply := c.s.answer("DATA", "354 go on")
+	normal := "354 go on"
+	if len(c.envelope) < 2 {
+		normal = "554 5.5.1 no valid recipients"
+	}
+	reply := c.s.answer("DATA", normal)
 	if reply == "close" {
 		return false
 	}

@@ -63,7 +63,7 @@ func TestScenarios(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"start": cmdStart, "halt": cmdHalt, "smtp": cmdSMTP, "log": cmdLog, "sink": cmdSink,
 			"maildir": cmdMaildir, "queue": cmdQueue, "id": cmdID, "match": cmdMatch,
-			"arrives": cmdArrives, "status": cmdStatus,
+			"arrives": cmdArrives, "status": cmdStatus, "send": cmdSend,
 		},
 	})
 }
@@ -75,7 +75,8 @@ func setup(env *testscript.Env, system harness.System) error {
 		return string(b)
 	}
 	s := &scene{sinks: map[string]*peer.Sink{}, sessions: map[string]*peer.Session{}}
-	values := map[string]string{"WORK": env.WorkDir}
+	owner, _ := harness.Owner()
+	values := map[string]string{"WORK": env.WorkDir, "OWNER": owner}
 	for _, name := range []string{"SINK", "SINK2"} {
 		sink, err := peer.NewSink()
 		if err != nil {
@@ -96,7 +97,8 @@ func setup(env *testscript.Env, system harness.System) error {
 		return err
 	}
 	var err error
-	s.i, err = harness.New(harness.Config{System: system, Main: read("main.cf"), Master: read("master.cf"), Values: values})
+	s.i, err = harness.New(harness.Config{System: system, Main: read("main.cf"), Master: read("master.cf"), Values: values,
+		Files: configFiles(env.WorkDir)})
 	if errors.Is(err, harness.ErrUnavailable) {
 		if t, ok := env.T().(interface{ Logf(string, ...any) }); ok {
 			t.Logf("SKIPPED: %v", err)
@@ -127,6 +129,19 @@ func setup(env *testscript.Env, system harness.System) error {
 	env.Setenv("SPOOL", s.i.Spool)
 	env.Setenv("PATH", filepath.Dir(s.i.Program("postfix"))+":"+filepath.Dir(s.i.Program("mailq"))+":"+os.Getenv("PATH"))
 	return nil
+}
+
+// configFiles are the scenario's files in conf/, which go into the
+// configuration directory, where all of the system can read them.
+func configFiles(dir string) map[string]string {
+	files := map[string]string{}
+	found, _ := filepath.Glob(filepath.Join(dir, "conf", "*"))
+	for _, path := range found {
+		if text, err := os.ReadFile(path); err == nil {
+			files["etc/"+filepath.Base(path)] = string(text)
+		}
+	}
+	return files
 }
 
 // expandFiles replaces @NAME@ in the files of the scenario, as harness does in

@@ -4,6 +4,8 @@ import (
 	"context"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"posthaste/internal/deliver"
 	"posthaste/internal/mail"
 )
@@ -18,7 +20,7 @@ func TestAgent(t *testing.T) {
 		err := Agent{}.Deliver(context.Background(), deliver.Request{Nexthop: nexthop, Recipients: make([]mail.Recipient, 3)},
 			func(_ mail.RecipientIndex, st mail.Status) {
 				calls++
-				if st != want {
+				if !cmp.Equal(st, want) {
 					t.Errorf("%s: %+v", nexthop, st)
 				}
 			})

@@ -4,6 +4,8 @@ import (
 	"context"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"posthaste/internal/deliver"
 	"posthaste/internal/mail"
 )
@@ -28,7 +30,7 @@ func TestAgent(t *testing.T) {
 			Service: c.service, Nexthop: c.nexthop, Recipients: make([]mail.Recipient, 2),
 		}, func(_ mail.RecipientIndex, st mail.Status) { got = append(got, st) })
 		want := mail.Status{Action: c.action, Code: c.code, Reason: c.text, Relay: "none"}
-		if err != nil || len(got) != 2 || got[0] != want || got[1] != want {
+		if err != nil || !cmp.Equal(got, []mail.Status{want, want}) {
 			t.Errorf("%s:%s: %+v, %v", c.service, c.nexthop, got, err)
 		}
 	}

@@ -105,6 +105,10 @@ func (a *Agent) Deliver(ctx context.Context, r deliver.Request, done func(mail.R
 	return nil
 }
 
+// maxParts bounds the results of one recipient that are told one by one. Lists
+// are sent on, as one destination.
+const maxParts = 1000
+
 // job is the delivery of one recipient.
 type job struct {
 	*Agent
@@ -115,18 +119,19 @@ type job struct {
 	seen     map[string]bool // destinations so far: none is used twice
 	full     bool            // there were too many of them
 	outgoing []outgoing      // addresses to be sent on, by sender
-	results  []mail.Status
+	results  []mail.Part
+	reported bool // "expanded" is reported to the sender: success further on is not
 }
 
 // run delivers and makes one result of all.
 func (j *job) run(ctx context.Context) mail.Status {
-	j.deliver(ctx, place{
-		address: j.recipient.Address, sender: j.request.Envelope.Sender, delivered: j.recipient.Address,
-	})
-	j.sendOn(ctx)
-	st := combine(j.results)
-	if st.Relay == "" {
-		st.Relay = "local"
+	p := place{address: j.recipient.Address, sender: j.request.Envelope.Sender, delivered: j.recipient.Address}
+	j.deliver(ctx, p)
+	j.sendOn(ctx, p)
+	told := slices.DeleteFunc(slices.Clone(j.results), func(r mail.Part) bool { return r.Unlogged })
+	st := combine(told)
+	if n := len(j.results); len(told) > 0 && n <= maxParts && (n > 1 || told[0].Recipient != j.recipient || told[0].Service != "") {
+		st.Parts = j.results
 	}
 	if !j.request.Envelope.Trace.Delivers() && st.Action == mail.Bounced {
 		st.Action = mail.Undeliverable
@@ -134,7 +139,38 @@ func (j *job) run(ctx context.Context) mail.Status {
 	return st
 }
 
-func (j *job) add(st mail.Status) { j.results = append(j.results, st) }
+// add records what became of a destination, under the address that named it.
+func (j *job) add(p place, st mail.Status) {
+	to := j.recipient
+	if p.address != to.Address {
+		if to.Original == "" {
+			to.Original = to.Address
+		}
+		to.Address = p.address
+	}
+	if j.reported {
+		to.Notify = withoutSuccess(to.Notify)
+	}
+	if st.Relay == "" {
+		st.Relay = "local"
+	}
+	j.results = append(j.results, mail.Part{Recipient: to, Status: st})
+}
+
+// expanded reports an alias or .forward whose success was asked for. What it
+// stands for asks for no more (RFC 3461 section 5.2.7.1).
+func (j *job) expanded(p place) {
+	if j.reported || j.probing() || j.recipient.Notify&mail.NotifySuccess == 0 {
+		return
+	}
+	st := mail.Status{Action: mail.Expanded, Code: "2.0.0", Reason: "alias expanded"}
+	if p.owned { // a list: the mail has arrived (section 5.2.7.3)
+		st.Action = mail.Delivered
+	}
+	j.add(p, st)
+	j.results[len(j.results)-1].Unlogged = true
+	j.reported = true
+}
 
 // probing tells that nothing is to be delivered, only said.
 func (j *job) probing() bool { return !j.request.Envelope.Trace.Delivers() }
@@ -142,28 +178,28 @@ func (j *job) probing() bool { return !j.request.Envelope.Trace.Delivers() }
 // combine makes one result of those of all destinations. One that is to be
 // tried again keeps the recipient in the queue; the others then get the mail
 // again: rather twice than never. One that failed for good is reported.
-func combine(results []mail.Status) mail.Status {
+func combine(results []mail.Part) mail.Status {
 	if len(results) == 0 {
 		return mail.Bounce("5.3.5", "mail system configuration error")
 	}
 	for _, wanted := range []mail.Action{mail.Deferred, mail.Bounced, mail.Undeliverable} {
-		for _, st := range results {
-			if st.Action == wanted {
-				return st
+		for _, r := range results {
+			if r.Status.Action == wanted {
+				return r.Status
 			}
 		}
 	}
-	out := results[0]
-	for _, st := range results[1:] {
-		if !strings.Contains(out.Reason, st.Reason) {
-			out.Reason += "; " + st.Reason
+	out := results[0].Status
+	for _, r := range results[1:] {
+		if !strings.Contains(out.Reason, r.Status.Reason) {
+			out.Reason += "; " + r.Status.Reason
 		}
 		if out.Action == mail.Delivered {
-			out.Action = st.Action
+			out.Action = r.Status.Action
 		}
 	}
 	if len(results) > 1 {
-		out.Relay = ""
+		out.Relay = "local"
 	}
 	return out
 }
@@ -204,6 +240,9 @@ func (p place) parse(d address.Delimiter) place {
 	if name, ext := d.Split(p.local); ext != "" {
 		p.user, p.delimiter, p.extension = name, ext[:1], ext[1:]
 	}
+	if strings.Contains(p.extension, "/") { // it may become part of a path
+		p.delimiter, p.extension = "", ""
+	}
 	return p
 }
 
@@ -214,16 +253,19 @@ const maxDepth = 100
 func (j *job) deliver(ctx context.Context, p place) {
 	p = p.parse(j.delimiter)
 	p.depth++
+	if p.extension == "" && p.user != p.local && strings.Contains(p.local, "/") {
+		j.deps.Log.Warning("%s: address with illegal extension: %s", j.request.ID, p.local)
+	}
 	if !j.params.FrozenDeliveredTo {
 		p.delivered = p.address
 	}
 	switch {
 	case p.depth > maxDepth:
 		j.deps.Log.Warning("possible alias database loop for %s", p.local)
-		j.add(mail.Bounce("5.4.6", "possible alias database loop for %s", p.local))
+		j.add(p, mail.Bounce("5.4.6", "possible alias database loop for %s", p.local))
 		return
 	case j.loops[foldAddress(p.address)]:
-		j.add(mail.Bounce("5.4.6", "mail forwarding loop for %s", p.address))
+		j.add(p, mail.Bounce("5.4.6", "mail forwarding loop for %s", p.address))
 		return
 	case strings.HasPrefix(p.local, `\`): // no aliases, no .forward
 		p.address = p.address[1:]

@@ -24,14 +24,13 @@ func (j *job) deliverAlias(ctx context.Context, p place) bool {
 			continue
 		}
 		if slices.Contains(p.aliases, name) {
-			j.deps.Log.Warning("alias database loop for %s", name)
-			j.add(mail.Bounce("5.4.6", "alias database loop for %s", name))
+			j.aliasLoop(p, name)
 			return true
 		}
 		value, spec, found, err := j.lookupAlias(ctx, name, name != p.local)
 		if err != nil {
 			j.deps.Log.Warning("%v", err)
-			j.add(mail.Defer("4.3.0", "alias database unavailable"))
+			j.add(p, mail.Defer("4.3.0", "alias database unavailable"))
 			return true
 		}
 		if !found {
@@ -43,17 +42,23 @@ func (j *job) deliverAlias(ctx context.Context, p place) bool {
 		rights, err := j.tableRights(ctx, spec)
 		if err != nil {
 			j.deps.Log.Warning("alias database %s: %v", spec, err)
-			j.add(mail.Defer("4.3.5", "mail system configuration error"))
+			j.add(p, mail.Defer("4.3.5", "mail system configuration error"))
 			return true
 		}
 		p.owner = &rights
 		if !j.owner(ctx, &p, name) {
 			return true
 		}
+		j.expanded(p)
 		j.expand(ctx, p, splitDestinations(value))
 		return true
 	}
 	return false
+}
+
+func (j *job) aliasLoop(p place, name string) {
+	j.deps.Log.Warning("alias database loop for %s", name)
+	j.add(p, mail.Bounce("5.4.6", "alias database loop for %s", name))
 }
 
 // unmatched is the extension that the addresses of an expansion get, because
@@ -86,7 +91,7 @@ func (j *job) owner(ctx context.Context, p *place, name string) bool {
 	value, _, found, err := j.lookupAlias(ctx, "owner-"+name, false)
 	if err != nil {
 		j.deps.Log.Warning("%v", err)
-		j.add(mail.Defer("4.3.0", "alias database unavailable"))
+		j.add(*p, mail.Defer("4.3.0", "alias database unavailable"))
 		return false
 	}
 	if !found {
@@ -103,7 +108,7 @@ func (j *job) owner(ctx context.Context, p *place, name string) bool {
 	}
 	address, _, err := j.deps.Router.Route(ctx, mail.Address(owner))
 	if err != nil {
-		j.add(mail.Defer("4.3.0", "address resolver failure"))
+		j.add(*p, mail.Defer("4.3.0", "address resolver failure"))
 		return false
 	}
 	p.sender, p.owned = address, true

@@ -13,13 +13,13 @@ import (
 // command delivers to a |command of an alias or a .forward.
 func (j *job) command(ctx context.Context, p place, line string) {
 	if !slices.Contains(j.params.AllowCommands, p.from) {
-		j.add(mail.Bounce("5.7.1", "mail to command is restricted"))
+		j.add(p, mail.Bounce("5.7.1", "mail to command is restricted"))
 		return
 	}
 	rights, err := j.rights(ctx, p)
 	if err != nil {
 		j.deps.Log.Warning("%v", err)
-		j.add(mail.Defer("4.3.5", "mail system configuration error"))
+		j.add(p, mail.Defer("4.3.5", "mail system configuration error"))
 		return
 	}
 	var account *user.Account
@@ -29,19 +29,15 @@ func (j *job) command(ctx context.Context, p place, line string) {
 	j.execute(ctx, p, rights, account, line)
 }
 
-// mailboxCommand gives the message to the command that stores mail.
-func (j *job) mailboxCommand(ctx context.Context, p place, account user.Account, command string) {
-	line, err := expandMacros(command, j.macros(p, &account, j.params.CommandFilter))
-	if err != nil {
-		j.deps.Log.Warning("mailbox_command: %v", err)
-		j.add(mail.Defer("4.3.5", "mail system configuration error"))
-		return
-	}
+// mailboxCommand gives the message to the command that stores mail. Its $names
+// are the shell's (postconf(5)): the environment has filtered values.
+func (j *job) mailboxCommand(ctx context.Context, p place, account user.Account, line string) {
 	rights := account.ID
 	if rights.UID == 0 || rights.GID == 0 {
+		var err error
 		if rights, err = j.defaultRights(ctx); err != nil {
 			j.deps.Log.Warning("%v", err)
-			j.add(mail.Defer("4.3.5", "mail system configuration error"))
+			j.add(p, mail.Defer("4.3.5", "mail system configuration error"))
 			return
 		}
 	}
@@ -51,7 +47,7 @@ func (j *job) mailboxCommand(ctx context.Context, p place, account user.Account,
 // execute runs one command with the message as its input.
 func (j *job) execute(ctx context.Context, p place, rights user.Identity, account *user.Account, line string) {
 	if j.probing() {
-		j.add(mail.Status{Action: mail.Deliverable, Code: "2.0.0", Reason: "delivers to command: " + user.Printable(line)})
+		j.add(p, mail.Status{Action: mail.Deliverable, Code: "2.0.0", Reason: "delivers to command: " + user.Printable(line)})
 		return
 	}
 	dir := j.params.Common.QueueDirectory
@@ -59,7 +55,7 @@ func (j *job) execute(ctx context.Context, p place, rights user.Identity, accoun
 		var err error
 		if dir, err = expandMacros(j.params.CommandDirectory, j.macros(p, account, j.params.DirectoryFilter)); err != nil {
 			j.deps.Log.Warning("command_execution_directory: %v", err)
-			j.add(mail.Defer("4.3.5", "mail system configuration error"))
+			j.add(p, mail.Defer("4.3.5", "mail system configuration error"))
 			return
 		}
 	}
@@ -73,10 +69,10 @@ func (j *job) execute(ctx context.Context, p place, rights user.Identity, accoun
 			failed = &mail.Error{Reply: 450, Code: "4.3.0", Text: "cannot run the command"}
 		}
 		j.deps.Log.Warning("%s: command for %s: %v", j.request.ID, p.address.Quoted(), err)
-		j.add(failed.Status())
+		j.add(p, failed.Status())
 		return
 	}
-	j.add(outcome.Status(line, "delivered to command: "+user.Printable(line)))
+	j.add(p, outcome.Status(line, "delivered to command: "+user.Printable(line)))
 }
 
 // environment is what a command finds (local(8), EXTERNAL COMMAND DELIVERY).

@@ -16,7 +16,7 @@ import (
 func (j *job) expand(ctx context.Context, p place, list []string) {
 	if len(list) == 0 {
 		j.deps.Log.Warning("no destination for %s", p.local)
-		j.add(mail.Bounce("5.3.5", "mail system configuration error"))
+		j.add(p, mail.Bounce("5.3.5", "mail system configuration error"))
 		return
 	}
 	var addresses []string
@@ -54,7 +54,7 @@ func (j *job) once(p place, destination string, f func()) {
 	}
 	if len(j.seen) == maxDestinations {
 		if !j.full {
-			j.add(mail.Defer("4.3.0", "more than %d destinations for %s", maxDestinations, j.recipient.Address.Quoted()))
+			j.add(p, mail.Defer("4.3.0", "more than %d destinations for %s", maxDestinations, j.recipient.Address.Quoted()))
 		}
 		j.full = true
 		return
@@ -69,7 +69,7 @@ func (j *job) member(ctx context.Context, p place, text string, alone bool) {
 	rewritten, here, err := j.deps.Router.Route(ctx, mail.Address(strings.TrimPrefix(text, `\`)))
 	if err != nil {
 		j.deps.Log.Warning("address resolver failure for %s: %v", text, err)
-		j.add(mail.Defer("4.3.0", "address resolver failure"))
+		j.add(p, mail.Defer("4.3.0", "address resolver failure"))
 		return
 	}
 	next := p
@@ -83,6 +83,8 @@ func (j *job) member(ctx context.Context, p place, text string, alone bool) {
 	}
 	next = next.parse(j.delimiter)
 	switch {
+	case p.from == alias && next.local != p.parent && slices.Contains(p.aliases, next.local):
+		j.aliasLoop(p, p.parent)
 	case p.from == forward && (bare || p.account != nil && next.user == strings.ToLower(p.account.Name)):
 		// The user's own name in .forward is the user's mailbox.
 		j.once(next, "mailbox:"+next.user, func() { j.deliverMailbox(ctx, next) })
@@ -90,8 +92,6 @@ func (j *job) member(ctx context.Context, p place, text string, alone bool) {
 		j.once(next, "mailbox:"+next.user, func() { j.deliverMailbox(ctx, next) })
 	case next.local == p.parent && p.from == alias && !p.owned, alone && p.from == alias && !p.owned:
 		j.once(next, "local:"+next.local, func() { j.deliver(ctx, next) })
-	case p.from == alias && slices.Contains(p.aliases, next.local) && next.local != p.parent:
-		j.deliver(ctx, next) // says that it is a loop
 	default:
 		j.forward(next)
 	}

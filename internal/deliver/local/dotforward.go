@@ -17,7 +17,7 @@ func (j *job) deliverDotforward(ctx context.Context, p place) bool {
 	account, found, err := j.deps.Accounts.ByName(ctx, p.user)
 	switch {
 	case err != nil:
-		j.accountTrouble(p.user, err)
+		j.accountTrouble(p, err)
 		return true
 	case !found || account.ID.UID == 0 || account.ID.GID == 0:
 		// The superuser's file is not read: nothing here has the right to act on it.
@@ -27,14 +27,14 @@ func (j *job) deliverDotforward(ctx context.Context, p place) bool {
 	}
 	if j.params.RequireHome {
 		if _, err := os.Stat(account.Home); err != nil {
-			j.add(mail.Defer("4.3.0", "cannot access home directory %s of user %s: %s", account.Home, account.Name, table.ErrorText(err)))
+			j.add(p, mail.Defer("4.3.0", "cannot access home directory %s of user %s: %s", account.Home, account.Name, table.ErrorText(err)))
 			return true
 		}
 	}
 	text, path, err := j.forwardFile(ctx, p, account)
 	if err != nil {
 		j.deps.Log.Warning("%v", err)
-		j.add(mail.Defer("4.3.0", "cannot read the forwarding file of user %s", account.Name))
+		j.add(p, mail.Defer("4.3.0", "cannot read the forwarding file of user %s", account.Name))
 		return true
 	}
 	list := splitDestinations(text)
@@ -43,13 +43,14 @@ func (j *job) deliverDotforward(ctx context.Context, p place) bool {
 	}
 	p.from, p.account, p.owner, p.parent = forward, &account, nil, ""
 	p.unmatched = j.unmatched(p, !strings.HasSuffix(path, p.extension))
+	j.expanded(p)
 	j.expand(ctx, p, list)
 	return true
 }
 
-func (j *job) accountTrouble(name string, err error) {
-	j.deps.Log.Warning("error looking up passwd info for %s: %v", name, err)
-	j.add(mail.Defer("4.3.0", "user lookup error"))
+func (j *job) accountTrouble(p place, err error) {
+	j.deps.Log.Warning("error looking up passwd info for %s: %v", p.user, err)
+	j.add(p, mail.Defer("4.3.0", "user lookup error"))
 }
 
 // forwardFile returns the text and the name of the first file in forward_path

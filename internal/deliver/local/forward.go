@@ -19,10 +19,7 @@ type outgoing struct {
 // forward adds an address to those that are sent on.
 func (j *job) forward(p place) {
 	j.once(p, "forward:"+foldAddress(p.address), func() {
-		rcpt := mail.Recipient{Address: p.address, Original: j.recipient.Original, Notify: j.recipient.Notify &^ mail.NotifySuccess}
-		if j.recipient.Notify == mail.NotifySuccess {
-			rcpt.Notify = mail.NotifyNever // success was reported here: "expanded"
-		}
+		rcpt := mail.Recipient{Address: p.address, Original: j.recipient.Original, Notify: withoutSuccess(j.recipient.Notify)}
 		if rcpt.DSNOriginal = j.recipient.DSNOriginal; p.owned {
 			// A list is the end of the way of the sender's wishes (RFC 3461 section 5.2.7.3).
 			rcpt.DSNOriginal, rcpt.Notify = "", 0
@@ -37,14 +34,23 @@ func (j *job) forward(p place) {
 	})
 }
 
+// withoutSuccess is what is asked for behind an alias, whose success is
+// reported here. Who wants to hear of success only wants nothing then.
+func withoutSuccess(n mail.Notify) mail.Notify {
+	if n == mail.NotifySuccess {
+		return mail.NotifyNever
+	}
+	return n &^ mail.NotifySuccess
+}
+
 // sendOn makes the new messages.
-func (j *job) sendOn(ctx context.Context) {
+func (j *job) sendOn(ctx context.Context, p place) {
 	if j.full {
 		return // part of a list is of no use, and would be sent at every retry
 	}
 	for _, o := range j.outgoing {
 		if j.probing() {
-			j.add(mail.Status{Action: mail.Deliverable, Code: "2.0.0", Reason: "forwards to " + string(o.recipients[0].Address)})
+			j.add(p, mail.Status{Action: mail.Deliverable, Code: "2.0.0", Reason: "forwards to " + string(o.recipients[0].Address)})
 			continue
 		}
 		env := j.request.Envelope
@@ -62,12 +68,12 @@ func (j *job) sendOn(ctx context.Context) {
 		var refused *mail.Error
 		switch {
 		case err == nil:
-			j.add(mail.Status{Action: mail.Expanded, Code: "2.0.0", Reason: "forwarded as " + string(id)})
+			j.add(p, mail.Status{Action: mail.Expanded, Code: "2.0.0", Reason: "forwarded as " + string(id)})
 		case errors.As(err, &refused) && !refused.Temporary():
-			j.add(refused.Status())
+			j.add(p, refused.Status())
 		default:
 			j.deps.Log.Warning("%s: cannot forward: %v", j.request.ID, err)
-			j.add(mail.Defer("4.3.0", "unable to forward message"))
+			j.add(p, mail.Defer("4.3.0", "unable to forward message"))
 		}
 	}
 }

@@ -22,7 +22,7 @@ const maxList = 4 << 20
 func (j *job) include(ctx context.Context, p place, path string) {
 	if slices.Contains(p.includes, path) || len(p.includes) >= maxDepth {
 		j.deps.Log.Warning(":include: loop for file %s", path)
-		j.add(mail.Bounce("5.4.6", ":include: loop for %s", p.local))
+		j.add(p, mail.Bounce("5.4.6", ":include: loop for %s", p.local))
 		return
 	}
 	j.once(p, ":include:"+path, func() { j.expandInclude(ctx, p, path) })
@@ -31,7 +31,7 @@ func (j *job) include(ctx context.Context, p place, path string) {
 func (j *job) expandInclude(ctx context.Context, p place, path string) {
 	misconfigured := func(format string, args ...any) {
 		j.deps.Log.Warning(format, args...)
-		j.add(mail.Bounce("5.3.5", "mail system configuration error"))
+		j.add(p, mail.Bounce("5.3.5", "mail system configuration error"))
 	}
 	if !strings.HasPrefix(path, "/") {
 		misconfigured(":include:%s uses a relative path", path)
@@ -41,7 +41,7 @@ func (j *job) expandInclude(ctx context.Context, p place, path string) {
 	switch {
 	case err != nil:
 		j.deps.Log.Warning("unable to read :include: file %s: %v", path, err)
-		j.add(mail.Defer("4.3.5", "mail system configuration error"))
+		j.add(p, mail.Defer("4.3.5", "mail system configuration error"))
 		return
 	case fault != "":
 		misconfigured("%s", fault)

@@ -3,6 +3,7 @@ package local
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -78,8 +79,8 @@ func TestAliases(t *testing.T) {
 	if s.read("spool/bob") == "" || strings.Count(s.read("spool/ann"), "\nDelivered-To: ") != 3 {
 		t.Errorf("ann %q, bob %q", s.read("spool/ann"), s.read("spool/bob"))
 	}
-	s.want("loopa@h.test", "5.4.6 alias database loop for loopa")
-	s.logged("alias database loop for loopa")
+	s.want("loopa@h.test", "5.4.6 alias database loop for loopb")
+	s.logged("alias database loop for loopb")
 	s.want("unk@h.test", `5.1.1 unknown user: "nosuch"`)
 	s.want("empty@h.test", "5.3.5 mail system configuration error")
 	s.want("tempfail@h.test", "4.3.0 address resolver failure")
@@ -359,16 +360,14 @@ func TestEnvironmentIsFiltered(t *testing.T) {
 
 func TestMailboxCommand(t *testing.T) {
 	s := newSite(t)
-	s.params.Command = `echo "$user|$extension|$domain|$local|${home?h}${shell:none}" > ` + s.dir + "/files/out"
-	s.want("ann+x;y@h.test", `2.0.0 delivered to command: echo "ann|x_y|h.test|ann+x_y|h" > DIR/files/out`)
-	if got := s.read("files/out"); got != "ann|x_y|h.test|ann+x_y|h\n" {
+	s.params.Command = `echo "$USER|$EXTENSION|$DOMAIN|$LOCAL|$nosuch" > ` + s.dir + "/files/out"
+	s.want("ann+x;y@h.test", `2.0.0 delivered to command: echo "$USER|$EXTENSION|$DOMAIN|$LOCAL|$nosuch" > DIR/files/out`)
+	if got := s.read("files/out"); got != "ann|x_y|h.test|ann+x_y|\n" {
 		t.Errorf("%q", got)
 	}
 	s.params.CommandMaps = "test:commands"
 	s.tables["test:commands"] = map[string]string{"bob": "exit 77"}
 	s.want("bob@h.test", "5.7.0 permission denied")
-	s.params.Command = "echo $nosuch"
-	s.want("ann@h.test", "4.3.5 mail system configuration error")
 	// Root's mail goes to the command with harmless rights.
 	s.params.Command = "true"
 	s.want("root@h.test", "2.0.0 delivered to command: true")
@@ -450,5 +449,27 @@ func TestBadParameters(t *testing.T) {
 		if _, err := New(s.params, Deps{Tables: s}); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", want, err)
 		}
+	}
+}
+
+// TestPartsOfAnAlias shows that each destination of an alias has its result,
+// and that success is reported at the alias only.
+func TestPartsOfAnAlias(t *testing.T) {
+	s := newSite(t)
+	s.tables["test:aliases"] = map[string]string{"some": "nosuch, |exit 0", "one": "nosuch"}
+	var got []string
+	for _, p := range s.send("some@h.test").Parts {
+		got = append(got, fmt.Sprintf("%s from %s notify %d: %s %v", p.Recipient.Address, p.Recipient.Original, p.Recipient.Notify, p.Status.Reason, p.Unlogged))
+	}
+	want := []string{
+		"some@h.test from some@h.test notify 6: alias expanded true",
+		"some@h.test from some@h.test notify 4: delivered to command: exit 0 false",
+		`nosuch@h.test from some@h.test notify 4: unknown user: "nosuch" false`,
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %q\nwant %q", got, want)
+	}
+	if st := s.send("nosuch@h.test"); st.Parts != nil {
+		t.Errorf("a plain user has parts: %+v", st.Parts)
 	}
 }

@@ -23,7 +23,7 @@ func (j *job) deliverMailbox(ctx context.Context, p place) {
 	switch {
 	case err != nil:
 		j.deps.Log.Warning("%v", err)
-		j.add(mail.Defer("4.3.5", "mail system configuration error"))
+		j.add(p, mail.Defer("4.3.5", "mail system configuration error"))
 		return
 	case found:
 		j.pass(ctx, p, transport)
@@ -35,7 +35,7 @@ func (j *job) deliverMailbox(ctx context.Context, p place) {
 	account, found, err := j.deps.Accounts.ByName(ctx, p.user)
 	switch {
 	case err != nil:
-		j.accountTrouble(p.user, err)
+		j.accountTrouble(p, err)
 		return
 	case !found || !safePart(account.Name):
 		j.deliverUnknown(ctx, p)
@@ -46,7 +46,7 @@ func (j *job) deliverMailbox(ctx context.Context, p place) {
 	switch {
 	case err != nil:
 		j.deps.Log.Warning("%v", err)
-		j.add(mail.Defer("4.3.5", "mail system configuration error"))
+		j.add(p, mail.Defer("4.3.5", "mail system configuration error"))
 	case found:
 		j.mailboxCommand(ctx, p, account, command)
 	case j.params.Command != "":
@@ -72,12 +72,12 @@ func (j *job) mailboxFile(ctx context.Context, p place, account user.Account) {
 		rights, soft = spoolRights(dir, rights)
 	}
 	if rights.UID == 0 || rights.GID == 0 {
-		j.add(mail.Defer("4.3.5", "mail for %s is not delivered with superuser rights: set an alias for this name", account.Name))
+		j.add(p, mail.Defer("4.3.5", "mail for %s is not delivered with superuser rights: set an alias for this name", account.Name))
 		return
 	}
 	maildir := strings.HasSuffix(path, "/")
 	if j.probing() {
-		j.add(mail.Status{Action: mail.Deliverable, Code: "2.0.0", Reason: word("delivers to ", maildir)})
+		j.add(p, mail.Status{Action: mail.Deliverable, Code: "2.0.0", Reason: word("delivers to ", maildir)})
 		return
 	}
 	err := j.write(ctx, p, rights, path, j.options(soft))
@@ -86,10 +86,10 @@ func (j *job) mailboxFile(ctx context.Context, p place, account user.Account) {
 		if !maildir {
 			st.Reason = "cannot update mailbox " + path + " for user " + account.Name + ". " + st.Reason
 		}
-		j.add(st)
+		j.add(p, st)
 		return
 	}
-	j.add(mail.Sent("2.0.0", "%s", word("delivered to ", maildir)))
+	j.add(p, mail.Sent("2.0.0", "%s", word("delivered to ", maildir)))
 }
 
 func word(verb string, maildir bool) string {
@@ -174,17 +174,17 @@ func (j *job) write(ctx context.Context, p place, as user.Identity, path string,
 // file delivers to a /file/name of an alias or a .forward.
 func (j *job) file(ctx context.Context, p place, path string) {
 	if !slices.Contains(j.params.AllowFiles, p.from) {
-		j.add(mail.Bounce("5.7.1", "mail to file is restricted"))
+		j.add(p, mail.Bounce("5.7.1", "mail to file is restricted"))
 		return
 	}
 	if j.probing() {
-		j.add(mail.Status{Action: mail.Deliverable, Code: "2.0.0", Reason: "delivers to file: " + user.Printable(path)})
+		j.add(p, mail.Status{Action: mail.Deliverable, Code: "2.0.0", Reason: "delivers to file: " + user.Printable(path)})
 		return
 	}
 	rights, err := j.rights(ctx, p)
 	if err != nil {
 		j.deps.Log.Warning("%v", err)
-		j.add(mail.Defer("4.3.5", "mail system configuration error"))
+		j.add(p, mail.Defer("4.3.5", "mail system configuration error"))
 		return
 	}
 	// A file that is nobody's mailbox need not be owned by the user, and its
@@ -197,12 +197,12 @@ func (j *job) file(ctx context.Context, p place, path string) {
 		if !maildir {
 			st.Reason = "cannot append message to file " + user.Printable(path) + ": " + st.Reason
 		}
-		j.add(st)
+		j.add(p, st)
 		return
 	}
 	if maildir {
-		j.add(mail.Sent("2.0.0", "delivered to maildir"))
+		j.add(p, mail.Sent("2.0.0", "delivered to maildir"))
 		return
 	}
-	j.add(mail.Sent("2.0.0", "delivered to file: %s", user.Printable(path)))
+	j.add(p, mail.Sent("2.0.0", "delivered to file: %s", user.Printable(path)))
 }

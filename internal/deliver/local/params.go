@@ -27,7 +27,7 @@ type Params struct {
 
 	ForwardPath      string   `cf:"forward_path" raw:"yes" default:"$home/.forward${recipient_delimiter}${extension}, $home/.forward" doc:"Where to look for the recipient's own forwarding file."`
 	ForwardFilter    string   `cf:"forward_expansion_filter" default:"1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" doc:"Characters that may come out of $name in forward_path."`
-	CommandFilter    string   `cf:"command_expansion_filter" default:"1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" doc:"Characters that may come out of $name in mailbox_command and go into a command's environment."`
+	CommandFilter    string   `cf:"command_expansion_filter" default:"1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" doc:"Characters that the environment of a command may hold of what a stranger chose; others become an underscore."`
 	DirectoryFilter  string   `cf:"execution_directory_expansion_filter" default:"1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ" doc:"Characters that may come out of $name in command_execution_directory."`
 	AllowCommands    []string `cf:"allow_mail_to_commands" default:"alias, forward" doc:"Where |command may stand: alias, forward, include."`
 	AllowFiles       []string `cf:"allow_mail_to_files" default:"alias, forward" doc:"Where /file may stand: alias, forward, include."`

@@ -15,7 +15,7 @@ func (j *job) deliverUnknown(ctx context.Context, p place) {
 	switch {
 	case err != nil:
 		j.deps.Log.Warning("%v", err)
-		j.add(mail.Defer("4.3.5", "mail system configuration error"))
+		j.add(p, mail.Defer("4.3.5", "mail system configuration error"))
 		return
 	case found:
 		j.pass(ctx, p, transport)
@@ -29,10 +29,10 @@ func (j *job) deliverUnknown(ctx context.Context, p place) {
 	case p.user == "postmaster" || p.user == "mailer-daemon":
 		// These must never bounce: the notice would come back here.
 		j.deps.Log.Warning("required alias not found: %s", p.user)
-		j.add(mail.Sent("2.0.0", "discarded"))
+		j.add(p, mail.Sent("2.0.0", "discarded"))
 		return
 	}
-	j.add(mail.Bounce("5.1.1", "unknown user: \"%s\"", p.user))
+	j.add(p, mail.Bounce("5.1.1", "unknown user: \"%s\"", p.user))
 }
 
 // luserRelay sends the mail of unknown users to one address. An address that
@@ -41,12 +41,12 @@ func (j *job) luserRelay(ctx context.Context, p place) {
 	text, err := expandMacros(j.params.LuserRelay, j.macros(p, nil, ""))
 	if err != nil {
 		j.deps.Log.Warning("luser_relay: %v", err)
-		j.add(mail.Defer("4.3.5", "mail system configuration error"))
+		j.add(p, mail.Defer("4.3.5", "mail system configuration error"))
 		return
 	}
 	rewritten, here, err := j.deps.Router.Route(ctx, mail.Address(text))
 	if err != nil {
-		j.add(mail.Defer("4.3.0", "address resolver failure"))
+		j.add(p, mail.Defer("4.3.0", "address resolver failure"))
 		return
 	}
 	p.luser, p.address = true, rewritten
@@ -68,7 +68,7 @@ func (j *job) pass(ctx context.Context, p place, spec string) {
 	agent, err := j.deps.Transport(service)
 	if err != nil {
 		j.deps.Log.Warning("transport %s: %v", service, err)
-		j.add(mail.Defer("4.3.0", "mail transport unavailable"))
+		j.add(p, mail.Defer("4.3.0", "mail transport unavailable"))
 		return
 	}
 	r := *j.request
@@ -86,5 +86,6 @@ func (j *job) pass(ctx context.Context, p place, spec string) {
 	case err != nil:
 		j.deps.Log.Warning("transport %s: %v", service, err)
 	}
-	j.add(st)
+	j.add(p, st)
+	j.results[len(j.results)-1].Service = service
 }

@@ -15,7 +15,7 @@ func (s *setup) connUse(t *testing.T, r deliver.Request) int {
 	t.Helper()
 	use := 0
 	err := s.Deliver(t.Context(), r, func(_ mail.RecipientIndex, st mail.Status) {
-		if st.Action != mail.Delivered {
+		if st.Action != mail.Passed {
 			t.Errorf("result is %s", render(st))
 		}
 		use = st.ConnUse
@@ -137,5 +137,28 @@ func TestDemandIsBounded(t *testing.T) {
 	}
 	if n := len(c.demand); n > maxDemand {
 		t.Errorf("%d destinations are remembered, want at most %d", n, maxDemand)
+	}
+}
+
+// TestKeptConnectionCannotTakeMail shows that a kept connection to the only
+// server says the last word, once, about mail that the server cannot take.
+func TestKeptConnectionCannotTakeMail(t *testing.T) {
+	t.Parallel()
+	srv := serve(t, "", map[string][]string{"EHLO": {"250-mx.test\r\n250 DSN\r\n"}})
+	p := params()
+	p.CacheOnDemand, p.CacheDestinations = false, "127.0.0.1"
+	a := newSetup(t, p, nil, false)
+	a.connUse(t, request(t, srv.addr.String(), "a@b.test"))
+	r := request(t, srv.addr.String(), "a@b.test")
+	r.Envelope.Options |= mail.OptionSMTPUTF8 | mail.OptionUTF8Header
+	var results []mail.Status
+	if err := a.Deliver(t.Context(), r, func(_ mail.RecipientIndex, st mail.Status) { results = append(results, st) }); err != nil {
+		t.Fatal(err)
+	}
+	if len(results) != 1 || results[0].Action != mail.Bounced || results[0].Code != "5.6.7" {
+		t.Errorf("results are %v, want one with 5.6.7", results)
+	}
+	if got := a.connUse(t, request(t, srv.addr.String(), "a@b.test")); got != 3 {
+		t.Errorf("the next message used the connection %d times, want 3", got)
 	}
 }

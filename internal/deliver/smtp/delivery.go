@@ -55,29 +55,25 @@ func (d *delivery) run() error {
 func (d *delivery) try(h *hop, last bool) bool {
 	d.agent.cache.begin(h.key())
 	defer d.agent.cache.end(h.key())
-	d.reuse(h)
-	if d.settled() {
-		return true
-	}
 	where, f := d.agent.locate(d.ctx, h)
 	last = last || where.weAre
 	if f != nil {
 		d.why = f
 		return last
 	}
-	sessions := 0
+	limit := d.agent.params.MXSessionLimit
+	sessions := d.reuse(h, where.peers, last, limit)
 	for i := range where.peers {
+		if d.settled() || limit > 0 && sessions >= limit {
+			break
+		}
 		p := &where.peers[i]
 		if d.tried[p.endpoint()] {
 			continue
 		}
-		final := last && i == len(where.peers)-1
-		limit := d.agent.params.MXSessionLimit
+		final := last && d.remains(where.peers[i:], p) == 0
 		if d.attempt(h, p, final, last && sessions+1 == limit) {
 			sessions++
-		}
-		if d.settled() || limit > 0 && sessions >= limit {
-			break
 		}
 	}
 	return last
@@ -106,19 +102,36 @@ func (d *delivery) settled() bool {
 	return d.left == 0 || d.fault != nil
 }
 
-// reuse delivers over connections that were kept for this destination.
-func (d *delivery) reuse(h *hop) {
+// remains counts the servers that may be tried after this one.
+func (d *delivery) remains(peers []peer, after *peer) (n int) {
+	for i := range peers {
+		if at := peers[i].endpoint(); at != after.endpoint() && !d.tried[at] {
+			n++
+		}
+	}
+	return n
+}
+
+// reuse delivers over one connection that was kept for this destination, before
+// a new one is made. It counts the sessions, 0 or 1.
+func (d *delivery) reuse(h *hop, peers []peer, last bool, limit int) int {
 	for !d.settled() {
 		s := d.agent.cache.takeHop(h.key())
 		switch {
 		case s == nil:
-			return
+			return 0
 		case !d.fresh(s):
 			s.quit()
+		case d.tried[s.peer.endpoint()]: // by another destination of this list
+			d.agent.cache.put(s)
+			return 0
 		default:
-			d.use(s, h, false)
+			if d.use(s, h, last && (limit == 1 || d.remains(peers, &s.peer) == 0)) {
+				return 1
+			}
 		}
 	}
+	return 0
 }
 
 // fresh tells whether a session may be used once more.
@@ -176,7 +189,7 @@ func (d *delivery) use(s *session, h *hop, final bool) bool {
 
 // keeps tells whether a session is worth keeping for the next message.
 func (d *delivery) keeps(s *session, h *hop) bool {
-	if s.broken || !d.fresh(s) {
+	if s.broken || s.closing || !d.fresh(s) {
 		return false
 	}
 	if d.agent.params.CacheOnDemand && d.agent.cache.busy(h.key()) {
@@ -239,7 +252,7 @@ func (d *delivery) complete(st mail.Status) mail.Status {
 	}
 	if !d.req.Envelope.Trace.Delivers() {
 		switch st.Action {
-		case mail.Delivered, mail.Relayed:
+		case mail.Delivered, mail.Relayed, mail.Passed:
 			st.Action = mail.Deliverable
 		case mail.Bounced:
 			st.Action = mail.Undeliverable

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"posthaste/internal/mail"
 	"posthaste/internal/protocol/dns/dnstest"
 )
@@ -29,11 +31,11 @@ func TestDeliver(t *testing.T) {
 		t.Fatal(err)
 	}
 	got.Setup, got.Transmit = 0, 0
-	want := mail.Status{Action: mail.Delivered, Code: "2.0.0", Reason: "250 2.0.0 Ok: queued as 12345",
+	want := mail.Status{Action: mail.Passed, Code: "2.0.0", Reason: "250 2.0.0 Ok: queued as 12345",
 		Relay: fmt.Sprintf("127.0.0.1[127.0.0.1]:%d", srv.addr.Port()), DiagType: "smtp", DiagText: "250 2.0.0 Ok: queued as 12345",
 		MTAType: "dns", MTAName: "127.0.0.1", ConnUse: 1}
-	if got != want {
-		t.Errorf("got  %+v\nwant %+v", got, want)
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("want - got +\n%s", diff)
 	}
 	commands, messages, _ := srv.said()
 	wantCommands := `EHLO client.test
@@ -101,7 +103,10 @@ var replyTests = []struct {
 	{"RCPT 354", map[string][]string{"RCPT": {"354 go\r\n"}},
 		"deferred 4.5.0 (Protocol error: host HOST said: 354 go (in reply to RCPT TO command))", nil},
 	{"RCPT 421", map[string][]string{"RCPT": {"250 Ok\r\n", "421 4.3.2 bye\r\n"}},
-		"SITE deferred 4.3.2 (host HOST said: 421 4.3.2 bye (in reply to RCPT TO command))", nil},
+		"sent 2.0.0 (250 2.0.0 Ok: queued as 12345)\ndeferred 4.3.2 (host HOST said: 421 4.3.2 bye (in reply to RCPT TO command))", nil},
+	{"RCPT 421 and gone", map[string][]string{"RCPT": {"250 Ok\r\n", "421 4.3.2 bye\r\n"}, "DATA": {"DROP"}},
+		"SITE deferred 4.4.2 (lost connection with HOST while sending DATA command)\n" +
+			"deferred 4.3.2 (host HOST said: 421 4.3.2 bye (in reply to RCPT TO command))", nil},
 	{"RCPT lost", map[string][]string{"RCPT": {"550 5.1.1 unknown\r\n", "DROP"}},
 		"bounced 5.1.1 (host HOST said: 550 5.1.1 unknown (in reply to RCPT TO command))\n" +
 			"SITE deferred 4.4.2 (lost connection with HOST while sending RCPT TO)", nil},

@@ -49,7 +49,7 @@ func TestDowngrade(t *testing.T) {
 		{"folded field", "content-transfer-encoding:\n  8BIT (yes)\nA: b\n\né\n", "A: b\nContent-Transfer-Encoding: quoted-printable\n\n=C3=A9\n"},
 		{"folded field stays", "Content-Transfer-Encoding:\n base64\nA: b\n\né\n", "Content-Transfer-Encoding:\n base64\nA: b\n\né\n"},
 		{"long line", "Content-Transfer-Encoding: binary\n\n" + strings.Repeat("x", 80) + "\n",
-			"Content-Transfer-Encoding: quoted-printable\n\n" + strings.Repeat("x", 75) + "=\n" + strings.Repeat("x", 5) + "\n"},
+			"Content-Transfer-Encoding: quoted-printable\n\n" + strings.Repeat("x", 73) + "=\n" + strings.Repeat("x", 7) + "\n"},
 		{"header only", "Content-Transfer-Encoding: 7bit\n", "Content-Transfer-Encoding: 7bit\n"},
 		{"no empty line", "Content-Transfer-Encoding: 8bit\nfoo é\n", "Content-Transfer-Encoding: quoted-printable\n\nfoo =C3=A9\n"},
 		{"multipart", `Content-Type: multipart/mixed; boundary="a\"b (x)"

@@ -60,10 +60,10 @@ func (t *transaction) rcptReply(i int, r *smtp.ServerReply) {
 		return
 	}
 	f := t.session.refused(r, inReplyTo[verbRcpt])
-	if f.broken {
-		if r.Code == 421 {
-			f.site = true
-		}
+	switch {
+	case r.Code == 421: // the rest fails when the server does close
+		t.session.closing = true
+	case f.broken:
 		t.fails(f)
 		return
 	}
@@ -111,7 +111,7 @@ func (t *transaction) succeed(i int, r *smtp.ServerReply) {
 	}
 	switch {
 	case s.offers&offersDSN != 0:
-		// The server answers for further notices (RFC 3461 section 5.2.2).
+		st.Action = mail.Passed
 	case t.agent.lmtp && t.agent.params.AssumeFinal:
 	default:
 		st.Action = mail.Relayed

@@ -7,8 +7,10 @@ type quotedPrintable struct {
 	blank byte   // a space or tab that is not written yet: at a line's end it is encoded
 }
 
-// maxQuotedLine is the longest encoded line, the soft break's '=' included.
-const maxQuotedLine = 76
+// fullLine is how long an encoded line is when a soft break ends it: one more
+// encoded character and the '=' make 76, the most that RFC 2045 allows. Postfix
+// breaks at the same places.
+const fullLine = 73
 
 // Write encodes a part of a line.
 func (q *quotedPrintable) Write(part []byte, complete bool) error {
@@ -47,7 +49,7 @@ func (q *quotedPrintable) Write(part []byte, complete bool) error {
 }
 
 func (q *quotedPrintable) plain(c byte) error {
-	if err := q.room(1); err != nil {
+	if err := q.room(); err != nil {
 		return err
 	}
 	q.buf = append(q.buf, c)
@@ -56,16 +58,16 @@ func (q *quotedPrintable) plain(c byte) error {
 
 func (q *quotedPrintable) hex(c byte) error {
 	const digits = "0123456789ABCDEF"
-	if err := q.room(3); err != nil {
+	if err := q.room(); err != nil {
 		return err
 	}
 	q.buf = append(q.buf, '=', digits[c>>4], digits[c&15])
 	return nil
 }
 
-// room makes a soft line break when n more characters do not fit.
-func (q *quotedPrintable) room(n int) error {
-	if len(q.buf)+n < maxQuotedLine {
+// room makes a soft line break when the line is full.
+func (q *quotedPrintable) room() error {
+	if len(q.buf) < fullLine {
 		return nil
 	}
 	q.buf = append(q.buf, '=')

@@ -19,9 +19,10 @@ type session struct {
 	offers    features
 	sizeLimit int64 // from the SIZE keyword; 0: none
 
-	since  time.Time // when the connection was made
-	uses   int       // deliveries so far
-	broken bool      // must not be used further; closed without QUIT
+	since   time.Time // when the connection was made
+	uses    int       // deliveries so far
+	broken  bool      // must not be used further; closed without QUIT
+	closing bool      // the server said that it will close: not kept
 
 	wait  time.Duration // time limit for the reply that is being read
 	armed bool          // the deadline for it is set

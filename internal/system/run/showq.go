@@ -2,6 +2,7 @@ package run
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"net"
@@ -85,6 +86,7 @@ func (s showqServer) message(out attributes, name queue.Name, id mail.QueueID) e
 		return err
 	}
 	why := map[mail.Address]string{}
+	within := map[int64]string{} // an alias waits for a destination of its own
 	if name != queue.Incoming {
 		log, err := s.queue.ReadLog(queue.DeferLog, id)
 		if err != nil && !errors.Is(err, queue.ErrGone) {
@@ -92,6 +94,7 @@ func (s showqServer) message(out attributes, name queue.Name, id mail.QueueID) e
 		}
 		for _, e := range log {
 			why[e.Recipient.Address] = e.Status.Reason
+			within[e.Offset] = e.Status.Reason
 		}
 	}
 	arrival := info.Arrival
@@ -101,7 +104,7 @@ func (s showqServer) message(out attributes, name queue.Name, id mail.QueueID) e
 	s.head(out, name, id, info.Sender, arrival, info.DataSize, f.Stat.Expired())
 	for _, e := range info.Entries {
 		if !e.Done {
-			s.recipient(out, e.Recipient.Address, why[e.Recipient.Address])
+			s.recipient(out, e.Recipient.Address, cmp.Or(why[e.Recipient.Address], within[e.Offset]))
 		}
 	}
 	out.end()

@@ -1,0 +1,42 @@
+package report
+
+import "strings"
+
+// Lines of reasons are folded at white space, as those who parse Postfix's
+// notices know it: to at most wrapWidth bytes, what follows is indented. A
+// longer word stays whole.
+const (
+	wrapWidth  = 79
+	wrapIndent = "    "
+)
+
+// wrap folds a line.
+func wrap(text string) string {
+	var b strings.Builder
+	for room := wrapWidth; ; room = wrapWidth - len(wrapIndent) {
+		line, rest := cutLine(text, room)
+		b.WriteString(line)
+		if rest == "" {
+			return b.String()
+		}
+		b.WriteString("\n" + wrapIndent)
+		text = rest
+	}
+}
+
+// cutLine cuts off what fits into room, but at least one word.
+func cutLine(text string, room int) (line, rest string) {
+	if len(text) <= room {
+		return text, ""
+	}
+	at := strings.LastIndexAny(text[:room+1], " \t")
+	if strings.Trim(text[:max(at, 0)], " \t") == "" {
+		skip := len(text) - len(strings.TrimLeft(text, " \t"))
+		next := strings.IndexAny(text[skip:], " \t")
+		if next < 0 {
+			return text, ""
+		}
+		at = skip + next
+	}
+	return strings.TrimRight(text[:at], " \t"), strings.TrimLeft(text[at:], " \t")
+}
