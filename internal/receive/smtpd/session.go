@@ -131,6 +131,10 @@ func (s *session) loop() {
 
 // tally counts a command for the disconnect line and for the error limit.
 func (s *session) tally(v verb, r smtp.Reply) {
+	if v == verbNone {
+		s.errors++
+		return
+	}
 	s.counts[v].all++
 	failed := r.Code >= 400 || r.Code == 0 && s.reason != "" || v == verbUnknown
 	if !failed || s.tx.overshot {
@@ -154,13 +158,13 @@ func (s *session) command(line []byte, end smtp.LineEnd) (verb, smtp.Reply) {
 	}
 	if s.srv.p.Common.SMTPUTF8Enable && !utf8.Valid(line) {
 		s.where = "UNKNOWN"
-		return verbUnknown, smtp.Reply{Code: 500, Enhanced: "5.5.2", Text: "Error: bad UTF-8 syntax"}
+		return verbNone, smtp.Reply{Code: 500, Enhanced: "5.5.2", Text: "Error: bad UTF-8 syntax"}
 	}
 	text := string(line)
 	name, args := smtp.SplitCommand(text)
 	if name == "" {
 		s.where = "UNKNOWN"
-		return verbUnknown, smtp.Reply{Code: 500, Enhanced: "5.5.2", Text: "Error: bad syntax"}
+		return verbNone, smtp.Reply{Code: 500, Enhanced: "5.5.2", Text: "Error: bad syntax"}
 	}
 	v := s.verbOf(name)
 	s.where = name
@@ -178,9 +182,10 @@ func (s *session) command(line []byte, end smtp.LineEnd) (verb, smtp.Reply) {
 		return v, bad(503, "5.7.0", "Error: access denied for "+s.named)
 	}
 	if v.isJunk() {
-		if s.junk++; s.junk > s.limits.JunkCommands {
+		if s.junk > s.limits.JunkCommands {
 			s.errors++
 		}
+		s.junk++
 	}
 	return v, s.run(v, args)
 }
@@ -215,6 +220,9 @@ func (s *session) run(v verb, args string) smtp.Reply {
 	case verbAUTH:
 		return smtp.Reply{Code: 503, Enhanced: "5.5.1", Text: "Error: authentication not enabled"}
 	case verbXCLIENT, verbXFORWARD:
+		if args == "" {
+			return bad(501, "5.5.4", "Syntax: "+verbNames[v]+" attribute=value...")
+		}
 		return smtp.Reply{Code: 550, Enhanced: "5.7.0", Text: "Error: insufficient authorization"}
 	}
 	return smtp.Reply{Code: 500, Enhanced: "5.5.2", Text: "Error: command not recognized"}

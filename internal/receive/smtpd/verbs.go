@@ -29,6 +29,7 @@ const (
 	verbQUIT
 	verbUnknown
 	numVerbs
+	verbNone = numVerbs // no command: an error, and not counted as a command
 )
 
 var verbNames = [numVerbs]string{"HELO", "EHLO", "XCLIENT", "XFORWARD", "STARTTLS", "AUTH", "MAIL", "RCPT",

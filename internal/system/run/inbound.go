@@ -93,7 +93,8 @@ func (r *row) newSMTPD(d *door, names smtpd.Names, anvil **smtpd.Anvil) (*smtpd.
 		*anvil = smtpd.NewAnvil(p.Anvil.TimeUnit)
 	}
 	return smtpd.New(p, smtpd.Deps{
-		Log: r.log, Service: r.Name, Tables: r.tables, Resolver: address.NewResolver(routing, deps), Names: names,
+		Log: r.log, Service: r.Name, Tables: r.tables, Names: names,
+		Resolver: address.NewNamed(address.NewResolver(routing, deps)),
 		Open: func(ctx context.Context, e mail.Envelope) (smtpd.Message, error) {
 			m, err := d.open(ctx, e)
 			if err != nil {

@@ -18,6 +18,8 @@ type rule struct {
 	eval func(e *eval, r *rule) result
 	tab  table.Named // of check_…_access
 	sub  list        // of a restriction class
+	// unknown says that the restriction is misspelt or not supported.
+	unknown bool
 }
 
 // maxDepth bounds classes and access tables that refer to each other.
@@ -49,6 +51,11 @@ func New(p Params, deps Deps) (*Checker, error) {
 	texts := [numLists][]string{p.Client, p.Helo, p.Sender, p.Relay, p.Recipient, p.Data, p.EndOfData, p.Etrn}
 	for id, words := range texts {
 		c.lists[id] = c.compile(listID(id), words, 0)
+		for _, r := range c.lists[id] {
+			if r.unknown {
+				deps.Log.Warning("unknown smtpd restriction: %q", r.name)
+			}
+		}
 	}
 	return c, nil
 }
@@ -135,8 +142,7 @@ func (c *Checker) accessRule(name, spec string) rule {
 // unsupported makes a rule that refuses whatever comes to it: to go on without
 // a check the administrator asked for would open a door.
 func (c *Checker) unsupported(name string) rule {
-	c.deps.Log.Warning("unknown smtpd restriction: %q", name)
-	return rule{name: name, eval: (*eval).unknown}
+	return rule{name: name, eval: (*eval).unknown, unknown: true}
 }
 
 // bareAccess is the restriction that a table without a name before it means.
