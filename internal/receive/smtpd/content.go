@@ -134,12 +134,20 @@ func (s *session) bareReceived(saw bool) *smtp.Reply {
 	}
 	switch s.bareLF {
 	case bareLFReject:
-		s.srv.deps.Log.Info("%s: reject: bare <LF> received after %s from %s", s.queueID(), s.where, s.named)
-		return &smtp.Reply{Code: s.srv.p.ForbidBareLFCode, Enhanced: "5.5.2", Text: "Error: bare <LF> received"}
+		s.dataRequest(endOfMessage).Report("reject", bareLFText)
+		r := s.refuseBareLF()
+		return &r
 	case bareLFNote:
 		s.srv.deps.Log.Info("%s: bare <LF> received after %s from %s", s.queueID(), s.where, s.named)
 	}
 	return nil
+}
+
+// bareLFText is what is said of a line feed without carriage return.
+const bareLFText = "bare <LF> received"
+
+func (s *session) refuseBareLF() smtp.Reply {
+	return bad(s.srv.p.ForbidBareLFCode, "5.5.2", s.myname()+" Error: "+bareLFText)
 }
 
 // finish ends a message whose content has arrived: it is queued, or refused.
@@ -268,7 +276,7 @@ func (s *session) skipChunk(r smtp.Reply, size int64, last bool) smtp.Reply {
 	}
 	if last {
 		s.endTransaction()
-	} else if s.tx.open || s.tx.failed {
+	} else {
 		s.failChunks()
 	}
 	return r

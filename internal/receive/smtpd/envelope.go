@@ -226,6 +226,9 @@ func (s *session) cmdRCPT(args string) smtp.Reply {
 			return s.failure(err)
 		}
 	}
+	if params.DSNOriginal == "" { // what the sender wrote (RFC 3461 section 5.2.1)
+		params.DSNOriginal = "rfc822;" + strings.Trim(path, "<>")
+	}
 	rcpt := mail.Recipient{Address: addr, Original: addr, DSNOriginal: params.DSNOriginal, Notify: params.Notify}
 	if err := s.tx.msg.Recipient(s.ctx, rcpt); err != nil {
 		return s.failure(err)

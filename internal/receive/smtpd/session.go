@@ -45,6 +45,7 @@ type session struct {
 	junk     int
 	tiny     int // BDAT commands with next to nothing in them
 	small    []byte
+	ahead    bool  // input that came too early was logged
 	unread   int64 // bytes of content before an abnormal end
 	reason   string
 	denied   bool // the client list refused the client; only QUIT works
@@ -148,9 +149,10 @@ func (s *session) tally(v verb, r smtp.Reply) {
 // command interprets one line.
 func (s *session) command(line []byte, end smtp.LineEnd) (verb, smtp.Reply) {
 	if end == smtp.BareLF && s.bareLF == bareLFReject {
-		s.reason = "bare <LF> received"
-		return verbUnknown, smtp.Reply{Code: s.srv.p.ForbidBareLFCode, Enhanced: "5.5.2",
-			Text: s.myname() + " Error: bare <LF> received", Close: true}
+		s.request(s.where).Report("reject", bareLFText)
+		r := s.refuseBareLF()
+		r.Close = true
+		return verbNone, r
 	}
 	if !smtp.IsClean(line) {
 		s.where = "UNKNOWN"

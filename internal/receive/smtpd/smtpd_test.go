@@ -108,7 +108,7 @@ func (m *boxMessage) String() string {
 		if r.Notify != 0 {
 			fmt.Fprintf(&b, "/notify=%d", r.Notify)
 		}
-		if r.DSNOriginal != "" {
+		if r.DSNOriginal != "" && r.DSNOriginal != "rfc822;"+r.Address.Quoted() {
 			fmt.Fprintf(&b, "/orcpt=%s", r.DSNOriginal)
 		}
 	}

@@ -89,6 +89,10 @@ func (r *row) newSMTPD(d *door, names smtpd.Names, anvil **smtpd.Anvil) (*smtpd.
 	if err != nil {
 		return nil, err
 	}
+	flush, err := r.flusher()
+	if err != nil {
+		return nil, err
+	}
 	if *anvil == nil {
 		*anvil = smtpd.NewAnvil(p.Anvil.TimeUnit)
 	}
@@ -105,6 +109,7 @@ func (r *row) newSMTPD(d *door, names smtpd.Names, anvil **smtpd.Anvil) (*smtpd.
 		Class:        r.snap.Get,
 		IsOwn:        func(a netip.Addr) bool { return slices.Contains(deps.Own, a.Unmap()) },
 		FreeSpace:    freeSpace,
+		Flush:        flush,
 		MaxSessions:  r.maxproc(),
 		StressLimits: stressed,
 		Anvil:        *anvil,

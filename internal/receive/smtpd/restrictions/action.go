@@ -67,7 +67,7 @@ func (l *lookup) sentence(text string) string {
 func (l *lookup) later(slot **smtp.Reply, text string) result {
 	enhanced, text := splitCode(text, "4.7.1")
 	if text == "" {
-		text = "Access denied"
+		text = "Service unavailable"
 	}
 	code := l.e.c.p.AccessDeferCode
 	if *slot == nil {
