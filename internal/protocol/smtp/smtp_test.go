@@ -161,6 +161,27 @@ func TestParams(t *testing.T) {
 	}
 }
 
+// TestParamsOnce holds that the parameters of DSN may come once each, as Postfix
+// has it.
+func TestParamsOnce(t *testing.T) {
+	var m MailParams
+	var r RcptParams
+	for _, c := range []struct {
+		set         func(string) error
+		param       string
+		first, then error
+	}{
+		{m.Set, "RET=FULL", nil, ErrParamReturn}, {m.Set, "ENVID=x=y", nil, ErrParamEnvID},
+		{r.Set, "NOTIFY=SUCCESS,,DELAY", nil, ErrParamNotify}, {r.Set, "ORCPT=a_b;", nil, ErrParamORCPT},
+		{r.Set, "NOTIFY=,", ErrParamNotify, ErrParamNotify}, {r.Set, "NOTIFY", ErrParamUnknown, ErrParamUnknown},
+		{r.Set, "ORCPT=;x", ErrParamORCPT, ErrParamORCPT}, {r.Set, "ORCPT=a;b+0A", ErrParamORCPT, ErrParamORCPT},
+	} {
+		if first, then := c.set(c.param), c.set(c.param); first != c.first || then != c.then {
+			t.Errorf("%s: %v, %v", c.param, first, then)
+		}
+	}
+}
+
 func TestXtext(t *testing.T) {
 	for in, want := range map[string]string{"a+2Bb": "a+b", "a+3D": "a=", "a+": "!", "a+zz": "!", "a b": "!", "a+00": "!", "a=b": "a=b"} {
 		got, err := DecodeXtext(in)

@@ -51,13 +51,20 @@ func New(p Params, deps Deps) (*Checker, error) {
 	texts := [numLists][]string{p.Client, p.Helo, p.Sender, p.Relay, p.Recipient, p.Data, p.EndOfData, p.Etrn}
 	for id, words := range texts {
 		c.lists[id] = c.compile(listID(id), words, 0)
-		for _, r := range c.lists[id] {
-			if r.unknown {
-				deps.Log.Warning("unknown smtpd restriction: %q", r.name)
-			}
-		}
+		c.lists[id].warn(deps.Log)
 	}
 	return c, nil
+}
+
+// warn tells of the restrictions that are not known, at the start, long before
+// one is reached.
+func (l list) warn(log Logger) {
+	for i := range l {
+		if l[i].unknown {
+			log.Warning("unknown smtpd restriction: %q", l[i].name)
+		}
+		l[i].sub.warn(log)
+	}
 }
 
 // hasRelayControl looks for a restriction that ends in refusal. One behind
