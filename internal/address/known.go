@@ -80,7 +80,7 @@ func (r *Resolver) listed(ctx context.Context, route Route) (*mail.Error, error)
 	case ClassVirtualAlias, ClassDefault:
 		return nil, nil
 	}
-	if maps.Empty() {
+	if maps.Empty() || route.Class == ClassLocal && r.alwaysLocal(route.Recipient) {
 		return nil, nil
 	}
 	_, found, err := r.finder.Find(ctx, maps, route.Recipient)
@@ -88,6 +88,14 @@ func (r *Resolver) listed(ctx context.Context, route Route) (*mail.Error, error)
 		return nil, err
 	}
 	return refuse(reply, "5.1.1", r.unknownText(route.Class)), nil
+}
+
+// alwaysLocal tells whether a local address is one that every mail system has,
+// listed or not (RFC 5321 section 4.5.1), or that it makes and takes itself.
+func (r *Resolver) alwaysLocal(a mail.Address) bool {
+	local := a.Local()
+	return strings.EqualFold(local, "postmaster") || strings.EqualFold(local, "mailer-daemon") ||
+		strings.EqualFold(local, r.params.Common.DoubleBounceSender)
 }
 
 // refuse makes a refusal whose enhanced code agrees with the reply code, which

@@ -253,8 +253,12 @@ func (p *listParser) address(words []token) {
 	if a == "@" { // a lone @ is the empty address
 		a = ""
 	}
+	text := original(words, a)
+	if text == "" && len(words) > 0 {
+		text = `""` // it must stay an address when the header is written anew
+	}
 	box := Mailbox{Address: mail.Address(a), Quoted: isQuoted}
-	p.nodes = append(p.nodes, node{kind: nodeAddress, text: original(words, a), box: box})
+	p.nodes = append(p.nodes, node{kind: nodeAddress, text: text, box: box})
 }
 
 // original writes the tokens of an address as they came.

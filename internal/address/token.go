@@ -80,8 +80,7 @@ func scan(s string, limit int) []token {
 			t.text = s[i : i+1]
 			i++
 		default:
-			t.kind = atom
-			t.text, i = scanAtom(s, i)
+			t.kind, t.text, i = scanAtom(s, i)
 		}
 		t.space, space = space, false
 		tokens = append(tokens, t)
@@ -92,8 +91,9 @@ func scan(s string, limit int) []token {
 func isSpace(c byte) bool { return c == ' ' || c == '\t' || c == '\n' || c == '\r' }
 
 // scanAtom reads an atom; a backslash takes the next byte with it. At least
-// one byte is consumed, so a stray ')' is an atom.
-func scanAtom(s string, i int) (string, int) {
+// one byte is consumed, so a stray ')' is an atom. One in which a special
+// character was escaped is as good as quoted, and is written so.
+func scanAtom(s string, i int) (tokenKind, string, int) {
 	start := i
 	escaped := false
 	for ; i < len(s); i++ {
@@ -107,10 +107,13 @@ func scanAtom(s string, i int) (string, int) {
 		}
 	}
 	i = min(i, len(s))
+	text := s[start:i]
 	if escaped {
-		return unescape(s[start:i]), i
+		if text = unescape(text); strings.ContainsAny(text, atomEnd+"\\") {
+			return quoted, text, i
+		}
 	}
-	return s[start:i], i
+	return atom, text, i
 }
 
 // scanQuoted reads a quoted string from its quote on. White space around a

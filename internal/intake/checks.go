@@ -42,7 +42,11 @@ func (m *Message) check(maps *table.Maps, class string, text []byte) ([]byte, bo
 		action, argument = value[:i], value[i+1:]
 	}
 	c := check{m: m, class: class, title: maps.Title(), text: text, argument: strings.TrimSpace(argument)}
-	return c.act(strings.ToUpper(action))
+	if text, keep, known := c.act(strings.ToUpper(action)); known {
+		return text, keep
+	}
+	m.door.log.Warning("unknown command in %s map: %s", c.title, value)
+	return text, true
 }
 
 // check is one result of a lookup in header_checks or body_checks.
@@ -54,16 +58,16 @@ type check struct {
 	argument string
 }
 
-// act does one action; see check.
-func (c *check) act(action string) (text []byte, keep bool) {
+// act does one action; see check. known is false when there is no such action.
+func (c *check) act(action string) (text []byte, keep, known bool) {
 	m := c.m
 	switch action {
 	case "DUNNO", "OK":
 	case "IGNORE":
-		return nil, false
+		return nil, false, true
 	case "STRIP":
 		c.log("strip", c.argument)
-		return nil, false
+		return nil, false, true
 	case "INFO":
 		c.log("info", c.argument)
 	case "WARN":
@@ -92,16 +96,16 @@ func (c *check) act(action string) (text []byte, keep bool) {
 	case "PREPEND":
 		c.prepend()
 	case "REPLACE":
-		return c.replace(), true
+		return c.replace(), true, true
 	default:
-		m.door.log.Warning("unknown command in %s map: %s", c.title, action)
+		return nil, false, false
 	}
-	return c.text, true
+	return c.text, true, true
 }
 
 func (c *check) filter() {
 	if !strings.Contains(c.argument, ":") {
-		c.m.door.log.Warning("bad FILTER command %s in %s -- missing filter name or destination", c.argument, c.title)
+		c.m.door.log.Warning("bad FILTER command %s in %s -- need transport:destination", c.argument, c.title)
 		return
 	}
 	c.m.filter = c.argument
@@ -160,7 +164,7 @@ func (m *Message) refuse(class string, text []byte, code, reason string) {
 	m.logCheck("reject", class, text, code+" "+reason)
 	reply := 550
 	if code[0] == '4' {
-		reply = 450
+		reply = 451
 	}
 	m.fail(&mail.Error{Reply: reply, Code: code, Text: reason})
 }

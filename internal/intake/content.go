@@ -121,6 +121,10 @@ func (m *Message) writeLine(line []byte) {
 func (m *Message) beginContent() {
 	m.out.BeginContent()
 	m.stage = inHeader
+	for _, h := range m.prepend {
+		*m.head = append((*m.head)[:0], h...)
+		m.endHeader()
+	}
 	*m.head = m.received((*m.head)[:0])
 	m.endHeader()
 }

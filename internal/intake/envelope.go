@@ -142,9 +142,7 @@ func (m *Message) copyTo(ctx context.Context, to mail.Address) error {
 	if err != nil {
 		return err
 	}
-	return m.expand(ctx, mail.Recipient{
-		Address: a, Original: a, Notify: mail.NotifyNever, DSNOriginal: "rfc822;" + a.Quoted(),
-	})
+	return m.expand(ctx, mail.Recipient{Address: a, Original: a, Notify: mail.NotifyNever})
 }
 
 // automaticBCC adds always_bcc and what BCC actions asked for.

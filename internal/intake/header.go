@@ -11,22 +11,19 @@ import (
 // the piece belongs to the body: the header has ended then.
 func (m *Message) headerText(text []byte, continued bool) bool {
 	head := *m.head
-	limit := m.door.params.HeaderSizeLimit
 	switch {
 	case continued:
-		if len(head) < limit {
-			*m.head = append(head, text...)
-		}
+		m.collect(head, text)
 		return true
 	case len(head) > 0 && len(text) > 0 && isBlank(text[0]):
-		if len(head) < limit {
-			*m.head = append(append(head, '\n'), text...)
+		if len(head) < m.door.params.HeaderSizeLimit {
+			m.collect(append(head, '\n'), text)
 		}
 		return true
 	}
 	m.endHeader()
 	if headerName(text) > 0 {
-		*m.head = append((*m.head)[:0], text...)
+		m.collect((*m.head)[:0], text)
 		return true
 	}
 	m.endHeaders()
@@ -34,6 +31,12 @@ func (m *Message) headerText(text []byte, continued bool) bool {
 		m.noEmptyLine(text)
 	}
 	return false
+}
+
+// collect adds text to a header, up to header_size_limit.
+func (m *Message) collect(head, text []byte) {
+	room := max(0, m.door.params.HeaderSizeLimit-len(head))
+	*m.head = append(head, text[:min(len(text), room)]...)
 }
 
 // noEmptyLine supplies the empty line that a header lacks (RFC 5322 section
@@ -107,7 +110,8 @@ func (m *Message) header(head []byte) {
 	case info.seen&(seenMessageID|seenResentMessageID) != 0:
 		m.messageID(info.seen, value)
 	case info.received:
-		if m.hops++; m.hops > m.door.params.Common.HopcountLimit {
+		if m.hops++; m.hops > m.door.params.Common.HopcountLimit && m.err == nil {
+			m.door.log.Warning("%s: message rejected: hopcount exceeded", m.ID())
 			m.fail(&mail.Error{Reply: 554, Code: "5.4.0", Text: "Error: too many hops"})
 		}
 	case info.encoding && m.door.params.Detect8BitHeader:

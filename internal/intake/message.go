@@ -37,6 +37,7 @@ type Message struct {
 	seen     duplicates
 	late     []mail.Recipient // recipients that came after the content began
 	bcc      []mail.Address   // from BCC actions
+	prepend  []string         // headers above our own
 	expanded []mail.Recipient
 
 	// Content.

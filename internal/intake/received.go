@@ -2,6 +2,8 @@ package intake
 
 import (
 	"time"
+
+	"posthaste/internal/mail"
 )
 
 // received appends the header that says how the message came here (RFC 5321
@@ -31,7 +33,7 @@ func (m *Message) received(b []byte) []byte {
 	}
 	b = append(append(b, "\n\tby "...), c.MyHostname...)
 	b = append(append(append(b, " ("...), c.MailName...), ") with "...)
-	b = append(append(append(b, o.Client.Protocol...), " id "...), m.ID()...)
+	b = append(append(append(b, m.withProtocol()...), " id "...), m.ID()...)
 	if m.given == 1 {
 		b = append(append(b, "\n\tfor <"...), m.shown.Quoted()...)
 		b = append(b, ">; "...)
@@ -39,6 +41,15 @@ func (m *Message) received(b []byte) []byte {
 		b = append(b, ";\n\t"...)
 	}
 	return appendDate(b, m.envelope.Arrival)
+}
+
+// withProtocol is the protocol of the session as RFC 6531 section 4.3 names it
+// when the client asked for SMTPUTF8.
+func (m *Message) withProtocol() string {
+	if p := m.envelope.Origin.Client.Protocol; p != "ESMTP" || m.envelope.Options&mail.OptionSMTPUTF8 == 0 {
+		return p
+	}
+	return "UTF8SMTP"
 }
 
 // literal is an address as it stands in an address literal, less the brackets.

@@ -86,7 +86,7 @@ func setup(env *testscript.Env, system harness.System) error {
 		values[name] = strconv.Itoa(sink.Port)
 		env.Defer(sink.Close)
 	}
-	for _, name := range []string{"DEAD", "PORT2"} {
+	for _, name := range []string{"DEAD", "PORT2", "PORT3"} {
 		port, err := harness.FreePort()
 		if err != nil {
 			return err

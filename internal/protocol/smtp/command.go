@@ -42,17 +42,14 @@ func IsClean(line []byte) bool {
 
 // SplitPath takes the arguments of MAIL or RCPT: the keyword (`FROM:` or
 // `TO:`), the path as it was written, and the parameters that follow. White
-// space after the colon is let pass unless strict is set. ok is false when the
-// keyword or the path is missing; an unbalanced path gives an empty path.
-func SplitPath(args, keyword string, strict bool) (path string, params []string, ok bool) {
+// space after the colon is let pass. ok is false when the keyword or the path is
+// missing; an unbalanced path gives an empty path.
+func SplitPath(args, keyword string) (path string, params []string, ok bool) {
 	if len(args) <= len(keyword) || !strings.EqualFold(args[:len(keyword)], keyword) {
 		return "", nil, false
 	}
-	rest := args[len(keyword):]
-	if !strict {
-		rest = strings.TrimLeft(rest, " \t")
-	}
-	if rest == "" || rest[0] == ' ' {
+	rest := strings.TrimLeft(args[len(keyword):], " \t")
+	if rest == "" {
 		return "", nil, false
 	}
 	n := pathEnd(rest)

@@ -32,15 +32,34 @@ type MailParams struct {
 	UsesDSN  bool // RET or ENVID was given
 }
 
-// maxEnvID is the longest ENVID (RFC 3461 section 4.4).
-const maxEnvID = 100
-
-// Set takes one parameter `NAME=value` or `NAME`.
+// Set takes one parameter `NAME=value` or `NAME`. RET and ENVID may come once.
 func (p *MailParams) Set(param string) error {
 	name, value, has := strings.Cut(param, "=")
-	switch upper(name) {
+	switch verb := upper(name); verb {
+	case "SMTPUTF8":
+		if has {
+			return ErrParamUnknown
+		}
+		p.SMTPUTF8 = true
+		return nil
+	case "XVERP":
+		p.HasVERP, p.VERP = true, value
+		return nil
+	default:
+		if !has {
+			return ErrParamUnknown
+		}
+		return p.setValue(verb, value)
+	}
+}
+
+func (p *MailParams) setValue(name, value string) error {
+	switch name {
 	case "SIZE":
 		return p.setSize(value)
+	case "AUTH":
+		// Who first sent it (RFC 4954 section 5): believed of nobody.
+		return nil
 	case "BODY":
 		switch upper(value) {
 		case "7BIT":
@@ -50,32 +69,21 @@ func (p *MailParams) Set(param string) error {
 			p.Encoding = mail.Encoding8Bit
 			return nil
 		}
-	case "SMTPUTF8":
-		if !has {
-			p.SMTPUTF8 = true
-			return nil
-		}
 	case "RET":
 		p.UsesDSN = true
-		switch upper(value) {
-		case "FULL":
-			p.Return = mail.ReturnFull
-		case "HDRS":
-			p.Return = mail.ReturnHeaders
-		default:
+		ret := map[string]mail.Return{"FULL": mail.ReturnFull, "HDRS": mail.ReturnHeaders}[upper(value)]
+		if ret == 0 || p.Return != 0 {
 			return ErrParamReturn
 		}
+		p.Return = ret
 		return nil
 	case "ENVID":
 		p.UsesDSN = true
 		id, err := DecodeXtext(value)
-		if err != nil || id == "" || len(value) > maxEnvID || !mail.IsASCII(id) {
+		if err != nil || id == "" || p.EnvID != "" || !mail.IsASCII(id) {
 			return ErrParamEnvID
 		}
 		p.EnvID = id
-		return nil
-	case "XVERP":
-		p.HasVERP, p.VERP = true, value
 		return nil
 	}
 	return ErrParamUnknown
@@ -105,14 +113,17 @@ type RcptParams struct {
 	UsesDSN     bool   // NOTIFY or ORCPT was given
 }
 
-// Set takes one parameter.
+// Set takes one parameter. Each may come once.
 func (p *RcptParams) Set(param string) error {
-	name, value, _ := strings.Cut(param, "=")
+	name, value, has := strings.Cut(param, "=")
+	if !has {
+		return ErrParamUnknown
+	}
 	switch upper(name) {
 	case "NOTIFY":
 		p.UsesDSN = true
 		n, ok := parseNotify(value)
-		if !ok {
+		if !ok || p.Notify != 0 {
 			return ErrParamNotify
 		}
 		p.Notify = n
@@ -120,11 +131,11 @@ func (p *RcptParams) Set(param string) error {
 	case "ORCPT":
 		p.UsesDSN = true
 		typ, enc, ok := strings.Cut(value, ";")
-		if !ok || !validAddrType(typ) {
+		if !ok || !validAddrType(typ) || p.DSNOriginal != "" {
 			return ErrParamORCPT
 		}
 		text, err := DecodeXtext(enc)
-		if err != nil || text == "" || len(value) > 500 {
+		if err != nil {
 			return ErrParamORCPT
 		}
 		p.DSNOriginal = typ + ";" + text
@@ -134,10 +145,11 @@ func (p *RcptParams) Set(param string) error {
 }
 
 // parseNotify parses NEVER or a list of SUCCESS, FAILURE and DELAY (RFC 3461
-// section 4.1).
+// section 4.1). A comma too many is let pass, as Postfix does.
 func parseNotify(value string) (n mail.Notify, ok bool) {
 	for _, word := range strings.Split(value, ",") {
 		switch upper(word) {
+		case "":
 		case "NEVER":
 			n |= mail.NotifyNever
 		case "SUCCESS":
@@ -150,13 +162,14 @@ func parseNotify(value string) (n mail.Notify, ok bool) {
 			return 0, false
 		}
 	}
-	return n, n&mail.NotifyNever == 0 || n == mail.NotifyNever
+	return n, n != 0 && n&mail.NotifyNever == 0 || n == mail.NotifyNever
 }
 
-// validAddrType tells whether s is an atom (RFC 3461 section 4.2 addr-type).
+// validAddrType tells whether s can be an addr-type (RFC 3461 section 4.2). Like
+// Postfix it takes any word: what it means is for those who read the notice.
 func validAddrType(s string) bool {
 	for i := 0; i < len(s); i++ {
-		if c := s[i]; !(c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '-') {
+		if s[i] <= ' ' || s[i] >= 0x7f {
 			return false
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"strings"
+	"unicode/utf8"
 
 	"posthaste/internal/mail"
 )
@@ -12,24 +13,22 @@ import (
 var ErrPath = errors.New("bad address syntax")
 
 // ParsePath turns the path of MAIL or RCPT into an address in internal form.
-// Source routes are dropped (RFC 5321 section 4.1.1.3). Without strict, what
-// Postfix lets pass is let pass: missing angle brackets, dots in odd places,
-// an unquoted second '@', white space around the address. The null path `<>`
-// gives the empty address.
+// Source routes are dropped (RFC 5321 section 4.1.1.3). What Postfix lets pass is
+// let pass: dots in odd places, an unquoted second '@', white space around the
+// address, brackets too many; without strict also missing angle brackets and
+// comments. The null path `<>` gives the empty address.
 func ParsePath(path string, strict bool) (mail.Address, error) {
 	inner, bracketed := strings.CutPrefix(path, "<")
-	if bracketed {
-		if inner, bracketed = strings.CutSuffix(inner, ">"); !bracketed {
-			return "", ErrPath
-		}
-	} else if strict {
+	if strict && !bracketed {
 		return "", ErrPath
 	}
-	if !strict {
-		for strings.HasPrefix(inner, "<") && strings.HasSuffix(inner, ">") {
-			inner = inner[1 : len(inner)-1]
-		}
-		inner = strings.Trim(inner, " \t")
+	closed := strings.TrimRight(inner, ">")
+	if bracketed && closed == inner {
+		return "", ErrPath
+	}
+	inner = strings.Trim(strings.TrimLeft(closed, "<"), " \t")
+	if !utf8.ValidString(inner) {
+		return "", ErrPath
 	}
 	inner, err := dropRoute(inner)
 	if err != nil {
@@ -60,17 +59,14 @@ func dropRoute(s string) (string, error) {
 			return s, nil
 		}
 	}
-	if s[colon+1:] == "" {
-		return "", ErrPath
-	}
-	return s[colon+1:], nil
+	return s[colon+1:], nil // nothing behind the route is the null address
 }
 
 // parseMailbox reads words joined by '.', '@' and the like. The last '@' begins
 // the domain, which must be a host name or an address literal.
 func parseMailbox(s string, strict bool) (mail.Address, error) {
 	local := make([]byte, 0, len(s))
-	afterWord, afterQuoted, quotedEmpty := false, false, false
+	afterWord, afterQuoted := false, false
 	for i := 0; i < len(s); {
 		c := s[i]
 		switch {
@@ -84,35 +80,35 @@ func parseMailbox(s string, strict bool) (mail.Address, error) {
 			}
 			local = append(local, text...)
 			i += n
-			afterQuoted, quotedEmpty = true, quotedEmpty || text == ""
+			afterQuoted = true
 		case c == '@':
 			rest := strings.TrimLeft(s[i+1:], " \t")
+			if !strict {
+				rest = dropComment(rest)
+			}
 			if isDomain(rest) {
-				if strict && (len(local) == 0 && !quotedEmpty) {
+				if strict && len(local) == 0 {
 					return "", ErrPath
 				}
 				return finish(string(local), rest)
 			}
-			if strict || rest == "" || rest[0] == '@' || !strings.Contains(rest, "@") {
+			if rest == "" || rest[0] == '@' || !strings.Contains(rest, "@") {
 				return "", ErrPath
 			}
 			local = append(local, c)
 			i++
 			afterWord, afterQuoted = false, false
-		case c == ' ' || c == '\t':
-			// Only white space around '@' or '.' is let pass.
-			i++
-			for i < len(s) && (s[i] == ' ' || s[i] == '\t') {
-				i++
-			}
-			if strict || i < len(s) && s[i] != '@' && s[i] != '.' && (afterWord || afterQuoted) {
+		case c == ' ' || c == '\t' || c == '(' && !strict:
+			// Only white space and comments around '@' or '.' are let pass.
+			n := blankLength(s[i:])
+			if i += n; n == 0 || i < len(s) && s[i] != '@' && s[i] != '.' && (afterWord || afterQuoted) {
 				return "", ErrPath
 			}
 		case c == '.':
 			local = append(local, c)
 			i++
 			afterWord, afterQuoted = false, false
-		case c < ' ' || c == 0x7f || strings.IndexByte("<>()[],;", c) >= 0 || afterQuoted || strict && c == ':':
+		case c < ' ' || c == 0x7f || strings.IndexByte("<>([,;", c) >= 0 || afterQuoted:
 			return "", ErrPath
 		case c == '\\':
 			if i+1 >= len(s) || s[i+1] < ' ' || s[i+1] == 0x7f {
@@ -131,6 +127,54 @@ func parseMailbox(s string, strict bool) (mail.Address, error) {
 		return "", ErrPath
 	}
 	return finish(string(local), "")
+}
+
+// commentLength is the length of the comment that s begins with (RFC 5322
+// section 3.2.2), 0 when it does not end.
+func commentLength(s string) int {
+	depth := 0
+	for i := 0; i < len(s); i++ {
+		switch s[i] {
+		case '\\':
+			i++
+		case '(':
+			depth++
+		case ')':
+			if depth--; depth == 0 {
+				return i + 1
+			}
+		}
+	}
+	return 0
+}
+
+// blankLength is the length of the white space and comments that s begins with,
+// 0 when a comment does not end.
+func blankLength(s string) int {
+	n := 0
+	for n < len(s) {
+		switch s[n] {
+		case ' ', '\t':
+			n++
+			continue
+		case '(':
+			c := commentLength(s[n:])
+			if n += c; c == 0 {
+				return 0
+			}
+			continue
+		}
+		return n
+	}
+	return n
+}
+
+// dropComment removes a comment behind a domain.
+func dropComment(s string) string {
+	if i := strings.IndexByte(s, '('); i >= 0 && commentLength(s[i:]) == len(s)-i {
+		return strings.TrimRight(s[:i], " \t")
+	}
+	return s
 }
 
 // isDomain tells whether s as a whole can be the domain of an address.

@@ -56,7 +56,13 @@ func TestParsePath(t *testing.T) {
 		`"a b"@example.test`:                        `a b@example.test`,
 		`<é@example.test>`:                          `é@example.test`,
 		`<a>b@example.test>`:                        `!`,
-		`<@a:>`:                                     `!`,
+		`<@a:>`:                                     ``,
+		`<a(c)@example.test>`:                       `a@example.test`,
+		`<a@example.test(c(d))>`:                    `a@example.test`,
+		`<a(c@example.test>`:                        `!`,
+		`<a@example.test>>`:                         `a@example.test`,
+		`<a]@example.test>`:                         `a]@example.test`,
+		"<a\xff@example.test>":                      `!`,
 		`<"">`:                                      `!`,
 		`<""@example.test>`:                         `@example.test`,
 		`<a@[IPv6:::1]>`:                            `a@[IPv6:::1]`,
@@ -75,7 +81,7 @@ func TestParsePath(t *testing.T) {
 			t.Errorf("%s: %q, want %q", in, got, want)
 		}
 	}
-	for _, in := range []string{`a@b.test`, `<a@b@c.test>`, `< a@b.test>`, `<<a@b.test>>`, `<@b.test>`} {
+	for _, in := range []string{`a@b.test`, `<a(c)@b.test>`, `<a@b.test(c)>`, `<""@b.test>`, `<@b.test>`} {
 		if a, err := ParsePath(in, true); err == nil {
 			t.Errorf("strict: %s gives %q", in, a)
 		}
@@ -112,7 +118,7 @@ func FuzzCommand(f *testing.F) {
 			t.Fatalf("verb %q", verb)
 		}
 		for _, keyword := range []string{"FROM:", "TO:"} {
-			path, words, ok := SplitPath(args, keyword, false)
+			path, words, ok := SplitPath(args, keyword)
 			if !ok {
 				continue
 			}
@@ -138,7 +144,7 @@ func TestParams(t *testing.T) {
 		err   error
 	}{
 		{"SIZE=0", nil}, {"SIZE=9223372036854775807", nil}, {"SIZE=9223372036854775808", ErrParamTooBig},
-		{"SIZE=-1", ErrParamSize}, {"SIZE=1e9", ErrParamSize}, {"SIZE", ErrParamSize},
+		{"SIZE=-1", ErrParamSize}, {"SIZE=1e9", ErrParamSize}, {"SIZE", ErrParamUnknown}, {"AUTH=<>", nil}, {"AUTH", ErrParamUnknown},
 		{"body=8bitmime", nil}, {"BODY=BINARYMIME", ErrParamUnknown}, {"SMTPUTF8", nil}, {"SMTPUTF8=1", ErrParamUnknown},
 		{"RET=hdrs", nil}, {"RET=", ErrParamReturn}, {"ENVID=", ErrParamEnvID}, {"ENVID=a+0Ab", ErrParamEnvID},
 		{"BY=10;R", ErrParamUnknown}, {"MT-PRIORITY=3", ErrParamUnknown},
@@ -155,8 +161,29 @@ func TestParams(t *testing.T) {
 	}
 }
 
+// TestParamsOnce holds that the parameters of DSN may come once each, as Postfix
+// has it.
+func TestParamsOnce(t *testing.T) {
+	var m MailParams
+	var r RcptParams
+	for _, c := range []struct {
+		set         func(string) error
+		param       string
+		first, then error
+	}{
+		{m.Set, "RET=FULL", nil, ErrParamReturn}, {m.Set, "ENVID=x=y", nil, ErrParamEnvID},
+		{r.Set, "NOTIFY=SUCCESS,,DELAY", nil, ErrParamNotify}, {r.Set, "ORCPT=a_b;", nil, ErrParamORCPT},
+		{r.Set, "NOTIFY=,", ErrParamNotify, ErrParamNotify}, {r.Set, "NOTIFY", ErrParamUnknown, ErrParamUnknown},
+		{r.Set, "ORCPT=;x", ErrParamORCPT, ErrParamORCPT}, {r.Set, "ORCPT=a;b+0A", ErrParamORCPT, ErrParamORCPT},
+	} {
+		if first, then := c.set(c.param), c.set(c.param); first != c.first || then != c.then {
+			t.Errorf("%s: %v, %v", c.param, first, then)
+		}
+	}
+}
+
 func TestXtext(t *testing.T) {
-	for in, want := range map[string]string{"a+2Bb": "a+b", "a+3D": "a=", "a+": "!", "a+zz": "!", "a b": "!", "a+00": "!", "a=b": "!"} {
+	for in, want := range map[string]string{"a+2Bb": "a+b", "a+3D": "a=", "a+": "!", "a+zz": "!", "a b": "!", "a+00": "!", "a=b": "a=b"} {
 		got, err := DecodeXtext(in)
 		if err != nil {
 			got = "!"

@@ -6,7 +6,8 @@ import "errors"
 var ErrXtext = errors.New("bad xtext")
 
 // DecodeXtext decodes xtext (RFC 3461 section 4). Encoded control bytes are an
-// error: the result ends up in log lines, headers and other commands.
+// error: the result ends up in log lines, headers and other commands. A bare
+// '=' is let pass.
 func DecodeXtext(s string) (string, error) {
 	b := make([]byte, 0, len(s))
 	for i := 0; i < len(s); i++ {
@@ -25,7 +26,7 @@ func DecodeXtext(s string) (string, error) {
 			if c < ' ' || c == 0x7f {
 				return "", ErrXtext
 			}
-		case c <= ' ' || c == 0x7f || c == '=':
+		case c <= ' ' || c == 0x7f:
 			return "", ErrXtext
 		}
 		b = append(b, c)

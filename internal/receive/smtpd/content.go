@@ -1,9 +1,9 @@
 package smtpd
 
 import (
-	"fmt"
 	"io"
 	"strconv"
+	"strings"
 
 	"posthaste/internal/mail"
 	"posthaste/internal/protocol/smtp"
@@ -58,45 +58,33 @@ func (s *session) endTransactionLater(err error) {
 	}
 }
 
-// startContent checks the data list and tells the message what access tables
-// want done with it.
+// startContent checks the data list and prepends the headers that access tables
+// want.
 func (s *session) startContent(where string) *smtp.Reply {
-	if r := s.srv.check.DataCommand(s.ctx, s.request(where)); r != nil {
+	if r := s.srv.check.DataCommand(s.ctx, s.dataRequest(where)); r != nil {
 		return r
 	}
-	if err := s.direct(); err != nil {
-		r := s.failure(err)
-		return &r
+	for _, h := range s.tx.actions.Prepend {
+		s.tx.msg.Prepend(h)
 	}
 	return nil
 }
 
+// direct tells the message what access tables want done with it. They may say
+// so up to the end of its content.
 func (s *session) direct() error {
-	a := &s.tx.actions
-	for _, bcc := range a.BCC {
-		rcpt := mail.Recipient{Address: bcc, Original: bcc, Notify: mail.NotifyNever}
-		if err := s.tx.msg.Recipient(s.ctx, rcpt); err != nil {
-			return err
-		}
-	}
-	if !a.Hold && a.Filter == "" && a.Redirect == "" && len(a.Prepend) == 0 {
-		return nil
-	}
-	d, ok := s.tx.msg.(Director)
-	if !ok {
-		return fmt.Errorf("access table action is not supported by the queue's door")
-	}
+	a, msg := &s.tx.actions, s.tx.msg
 	if a.Hold {
-		d.Hold()
+		msg.Hold()
 	}
 	if a.Filter != "" {
-		d.Filter(a.Filter)
+		msg.Filter(a.Filter)
 	}
 	if a.Redirect != "" {
-		d.Redirect(a.Redirect)
+		msg.Redirect(a.Redirect)
 	}
-	for _, h := range a.Prepend {
-		if err := d.Prepend(h); err != nil {
+	for _, bcc := range a.BCC {
+		if err := msg.Recipient(s.ctx, mail.Recipient{Address: bcc, Original: bcc}); err != nil {
 			return err
 		}
 	}
@@ -146,35 +134,52 @@ func (s *session) bareReceived(saw bool) *smtp.Reply {
 	}
 	switch s.bareLF {
 	case bareLFReject:
-		s.srv.deps.Log.Info("%s: reject: bare <LF> received after %s from %s", s.queueID(), s.where, s.named)
-		return &smtp.Reply{Code: s.srv.p.ForbidBareLFCode, Enhanced: "5.5.2", Text: "Error: bare <LF> received"}
+		s.dataRequest(endOfMessage).Report("reject", bareLFText)
+		r := s.refuseBareLF()
+		return &r
 	case bareLFNote:
 		s.srv.deps.Log.Info("%s: bare <LF> received after %s from %s", s.queueID(), s.where, s.named)
 	}
 	return nil
 }
 
+// bareLFText is what is said of a line feed without carriage return.
+const bareLFText = "bare <LF> received"
+
+func (s *session) refuseBareLF() smtp.Reply {
+	return bad(s.srv.p.ForbidBareLFCode, "5.5.2", s.myname()+" Error: "+bareLFText)
+}
+
 // finish ends a message whose content has arrived: it is queued, or refused.
 // Nothing of the transaction is left, whatever the outcome.
 func (s *session) finish(refusal *smtp.Reply, done string) smtp.Reply {
 	defer s.endTransaction()
+	s.where = endOfMessage
 	if refusal == nil {
-		refusal = s.srv.check.EndOfMessage(s.ctx, s.request("END-OF-MESSAGE"))
+		refusal = s.srv.check.EndOfMessage(s.ctx, s.dataRequest(endOfMessage))
 	}
 	if refusal != nil {
 		return *refusal
 	}
-	msg := s.tx.msg
-	id := string(msg.ID())
+	id := string(s.tx.msg.ID())
 	if s.tx.actions.Discard {
-		msg.Discard()
-	} else if err := msg.Commit(s.ctx); err != nil {
-		s.tx.msg = nil
+		s.tx.msg.Discard()
+	} else if err := s.commit(); err != nil {
 		return s.failure(err)
 	}
 	s.tx.msg = nil
 	s.errors, s.junk, s.tiny = 0, 0, 0
 	return smtp.Reply{Code: 250, Enhanced: "2.0.0", Text: done + id}
+}
+
+// endOfMessage is the place, for the log, behind the content of a message.
+const endOfMessage = "END-OF-MESSAGE"
+
+func (s *session) commit() error {
+	if err := s.direct(); err != nil {
+		return err
+	}
+	return s.tx.msg.Commit(s.ctx)
 }
 
 // tinyChunk and tinyChunks bound clients that send content in crumbs: after so
@@ -193,7 +198,7 @@ func (s *session) cmdBDAT(args string) smtp.Reply {
 	}
 	size, last, err := smtp.ParseBDAT(args)
 	if err != nil {
-		s.srv.deps.Log.Warning("%s: malformed BDAT command syntax from %s: %.100s", s.queueID(), s.named, "BDAT "+args)
+		s.srv.deps.Log.Warning("%s: malformed BDAT command syntax from %s: %.100s", s.queueID(), s.named, strings.TrimRight("BDAT "+args, " "))
 		return smtp.Reply{Code: 521, Enhanced: "5.5.4", Text: "Syntax: BDAT count [LAST]", Close: true}
 	}
 	if size < tinyChunk && !last {
@@ -271,7 +276,7 @@ func (s *session) skipChunk(r smtp.Reply, size int64, last bool) smtp.Reply {
 	}
 	if last {
 		s.endTransaction()
-	} else if s.tx.open || s.tx.failed {
+	} else {
 		s.failChunks()
 	}
 	return r

@@ -23,16 +23,16 @@ type Message interface {
 	// is left of it.
 	Commit(ctx context.Context) error
 	Discard()
+	Director
 }
 
-// Director is a Message that can be told what access tables want done with it.
-// The methods are called after the recipients and before the content. When the
-// door's messages have no such methods, mail with such a wish is refused.
+// Director is told what access tables want done with a message. Prepend is
+// called after the recipients and before the content, the others before Commit.
 type Director interface {
 	Hold()
-	Filter(transport string) // transport:nexthop
+	Filter(destination string) // transport:nexthop
 	Redirect(to mail.Address)
-	Prepend(header string) error // goes above our own Received header
+	Prepend(header string) // a header that goes above our own Received header
 }
 
 // Names looks up host names. An error is a temporary failure unless it says

@@ -16,6 +16,7 @@ type transaction struct {
 	env       mail.Envelope
 	params    smtp.MailParams
 	rcpts     int
+	first     mail.Address // the first accepted recipient
 	overshoot int
 	overshot  bool // the last RCPT was over the limit, and not an error
 	msg       Message
@@ -56,7 +57,7 @@ func (s *session) cmdMAIL(args string) smtp.Reply {
 	case s.overRate(messageEvent, p.Anvil.MessageRate, "Message delivery request"):
 		return bad(450, "4.7.1", "Error: too much mail from "+s.client.Address)
 	}
-	path, words, ok := smtp.SplitPath(args, "FROM:", p.StrictEnvelopes)
+	path, words, ok := smtp.SplitPath(args, "FROM:")
 	if !ok {
 		return bad(501, "5.5.4", "Syntax: MAIL FROM:<address>")
 	}
@@ -69,6 +70,10 @@ func (s *session) cmdMAIL(args string) smtp.Reply {
 		if r := s.mailParam(&params, w); r != nil {
 			return *r
 		}
+	}
+	if needsUTF8(sender) && !params.SMTPUTF8 {
+		s.warnAddress("MAIL", path)
+		return bad(501, "5.1.7", "Bad sender address syntax")
 	}
 	if p.StrictSMTPUTF8 && !params.SMTPUTF8 && !mail.IsASCII(string(sender)) {
 		return bad(553, "5.6.7", "Must declare SMTPUTF8 to send unicode address")
@@ -167,6 +172,10 @@ func (s *session) parsePath(command, path string) (mail.Address, error) {
 	return addr, err
 }
 
+// needsUTF8 tells whether an address has a domain that only a client may name
+// that has asked for SMTPUTF8. A local part in UTF-8 alone is let pass.
+func needsUTF8(a mail.Address) bool { return !mail.IsASCII(a.Domain()) }
+
 func (s *session) warnAddress(command, path string) {
 	s.srv.deps.Log.Warning("Illegal address syntax from %s in %s command: %.200s", s.named, command, path)
 }
@@ -181,15 +190,16 @@ func (s *session) cmdRCPT(args string) smtp.Reply {
 	case s.overRate(recipientEvent, p.Anvil.RecipientRate, "Recipient address"):
 		return bad(450, "4.7.1", "Error: too many recipients from "+s.client.Address)
 	}
-	path, words, ok := smtp.SplitPath(args, "TO:", p.StrictEnvelopes)
+	path, words, ok := smtp.SplitPath(args, "TO:")
 	if !ok {
 		return bad(501, "5.5.4", "Syntax: RCPT TO:<address>")
 	}
 	addr, err := s.parsePath("RCPT", path)
-	if err == nil && addr == "" {
+	if err == nil && (addr == "" || needsUTF8(addr) && !s.tx.params.SMTPUTF8) {
 		s.warnAddress("RCPT", path)
+		err = smtp.ErrPath
 	}
-	if err != nil || addr == "" {
+	if err != nil {
 		return bad(501, "5.1.3", "Bad recipient address syntax")
 	}
 	var params smtp.RcptParams
@@ -216,11 +226,16 @@ func (s *session) cmdRCPT(args string) smtp.Reply {
 			return s.failure(err)
 		}
 	}
+	if params.DSNOriginal == "" { // what the sender wrote (RFC 3461 section 5.2.1)
+		params.DSNOriginal = "rfc822;" + strings.Trim(path, "<>")
+	}
 	rcpt := mail.Recipient{Address: addr, Original: addr, DSNOriginal: params.DSNOriginal, Notify: params.Notify}
 	if err := s.tx.msg.Recipient(s.ctx, rcpt); err != nil {
 		return s.failure(err)
 	}
-	s.tx.rcpts++
+	if s.tx.rcpts++; s.tx.rcpts == 1 {
+		s.tx.first = addr
+	}
 	return smtp.Reply{Code: 250, Enhanced: "2.1.5", Text: "Ok"}
 }
 
@@ -289,7 +304,8 @@ func (s *session) cmdVRFY(args string) smtp.Reply {
 		return bad(501, "5.5.4", "Syntax: VRFY address [SMTPUTF8]")
 	}
 	addr, err := smtp.ParsePath(args, false)
-	if err != nil || addr == "" {
+	if err != nil || addr == "" || needsUTF8(addr) && !utf8 {
+		s.warnAddress("VRFY", args)
 		return bad(501, "5.1.3", "Bad recipient address syntax")
 	}
 	if p.StrictSMTPUTF8 && !utf8 && !mail.IsASCII(string(addr)) {
@@ -297,11 +313,11 @@ func (s *session) cmdVRFY(args string) smtp.Reply {
 	}
 	q := s.request("VRFY")
 	q.Recipient = addr
-	q.Actions = nil
+	q.Actions = new(restrictions.Actions) // what they would be is logged
 	if r := s.srv.check.Rcpt(s.ctx, q); r != nil {
 		return *r
 	}
-	return smtp.Reply{Code: 252, Enhanced: "2.0.0", Text: addr.Quoted()}
+	return smtp.Reply{Code: 252, Enhanced: "2.0.0", Text: args}
 }
 
 // cmdETRN asks for delivery of the mail that waits for a domain (RFC 1985).

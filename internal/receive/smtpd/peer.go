@@ -153,6 +153,16 @@ func (s *session) request(where string) *restrictions.Request {
 	return q
 }
 
+// dataRequest is a request behind the recipients. What is said of one recipient
+// would mislead when there are several (postconf(5), smtpd_data_restrictions).
+func (s *session) dataRequest(where string) *restrictions.Request {
+	q := s.request(where)
+	if s.tx.rcpts == 1 {
+		q.Recipient = s.tx.first
+	}
+	return q
+}
+
 // logPolicy logs a decision about a request.
 func (s *session) logPolicy(q *restrictions.Request, kind, text string) {
 	p := maillog.Policy{ID: s.messageID(), Kind: kind, Where: q.Where, Client: s.named, Text: text,

@@ -45,6 +45,7 @@ type session struct {
 	junk     int
 	tiny     int // BDAT commands with next to nothing in them
 	small    []byte
+	ahead    bool  // input that came too early was logged
 	unread   int64 // bytes of content before an abnormal end
 	reason   string
 	denied   bool // the client list refused the client; only QUIT works
@@ -131,6 +132,10 @@ func (s *session) loop() {
 
 // tally counts a command for the disconnect line and for the error limit.
 func (s *session) tally(v verb, r smtp.Reply) {
+	if v == verbNone {
+		s.errors++
+		return
+	}
 	s.counts[v].all++
 	failed := r.Code >= 400 || r.Code == 0 && s.reason != "" || v == verbUnknown
 	if !failed || s.tx.overshot {
@@ -144,9 +149,10 @@ func (s *session) tally(v verb, r smtp.Reply) {
 // command interprets one line.
 func (s *session) command(line []byte, end smtp.LineEnd) (verb, smtp.Reply) {
 	if end == smtp.BareLF && s.bareLF == bareLFReject {
-		s.reason = "bare <LF> received"
-		return verbUnknown, smtp.Reply{Code: s.srv.p.ForbidBareLFCode, Enhanced: "5.5.2",
-			Text: s.myname() + " Error: bare <LF> received", Close: true}
+		s.request(s.where).Report("reject", bareLFText)
+		r := s.refuseBareLF()
+		r.Close = true
+		return verbNone, r
 	}
 	if !smtp.IsClean(line) {
 		s.where = "UNKNOWN"
@@ -154,13 +160,13 @@ func (s *session) command(line []byte, end smtp.LineEnd) (verb, smtp.Reply) {
 	}
 	if s.srv.p.Common.SMTPUTF8Enable && !utf8.Valid(line) {
 		s.where = "UNKNOWN"
-		return verbUnknown, smtp.Reply{Code: 500, Enhanced: "5.5.2", Text: "Error: bad UTF-8 syntax"}
+		return verbNone, smtp.Reply{Code: 500, Enhanced: "5.5.2", Text: "Error: bad UTF-8 syntax"}
 	}
 	text := string(line)
 	name, args := smtp.SplitCommand(text)
 	if name == "" {
 		s.where = "UNKNOWN"
-		return verbUnknown, smtp.Reply{Code: 500, Enhanced: "5.5.2", Text: "Error: bad syntax"}
+		return verbNone, smtp.Reply{Code: 500, Enhanced: "5.5.2", Text: "Error: bad syntax"}
 	}
 	v := s.verbOf(name)
 	s.where = name
@@ -178,9 +184,10 @@ func (s *session) command(line []byte, end smtp.LineEnd) (verb, smtp.Reply) {
 		return v, bad(503, "5.7.0", "Error: access denied for "+s.named)
 	}
 	if v.isJunk() {
-		if s.junk++; s.junk > s.limits.JunkCommands {
+		if s.junk > s.limits.JunkCommands {
 			s.errors++
 		}
+		s.junk++
 	}
 	return v, s.run(v, args)
 }
@@ -215,6 +222,9 @@ func (s *session) run(v verb, args string) smtp.Reply {
 	case verbAUTH:
 		return smtp.Reply{Code: 503, Enhanced: "5.5.1", Text: "Error: authentication not enabled"}
 	case verbXCLIENT, verbXFORWARD:
+		if args == "" {
+			return bad(501, "5.5.4", "Syntax: "+verbNames[v]+" attribute=value...")
+		}
 		return smtp.Reply{Code: 550, Enhanced: "5.7.0", Text: "Error: insufficient authorization"}
 	}
 	return smtp.Reply{Code: 500, Enhanced: "5.5.2", Text: "Error: command not recognized"}

@@ -77,7 +77,7 @@ func (m *boxMessage) Fragment(b []byte) error { m.content.Write(b); return nil }
 func (m *boxMessage) Hold()                   { m.notes = append(m.notes, "hold") }
 func (m *boxMessage) Filter(s string)         { m.notes = append(m.notes, "filter "+s) }
 func (m *boxMessage) Redirect(a mail.Address) { m.notes = append(m.notes, "redirect "+string(a)) }
-func (m *boxMessage) Prepend(h string) error  { m.notes = append(m.notes, "prepend "+h); return nil }
+func (m *boxMessage) Prepend(h string)        { m.notes = append(m.notes, "prepend "+h) }
 func (m *boxMessage) Discard()                { m.close() }
 func (m *boxMessage) Commit(context.Context) error {
 	m.close()
@@ -108,7 +108,7 @@ func (m *boxMessage) String() string {
 		if r.Notify != 0 {
 			fmt.Fprintf(&b, "/notify=%d", r.Notify)
 		}
-		if r.DSNOriginal != "" {
+		if r.DSNOriginal != "" && r.DSNOriginal != "rfc822;"+r.Address.Quoted() {
 			fmt.Fprintf(&b, "/orcpt=%s", r.DSNOriginal)
 		}
 	}

@@ -29,6 +29,7 @@ const (
 	verbQUIT
 	verbUnknown
 	numVerbs
+	verbNone = numVerbs // no command: an error, and not counted as a command
 )
 
 var verbNames = [numVerbs]string{"HELO", "EHLO", "XCLIENT", "XFORWARD", "STARTTLS", "AUTH", "MAIL", "RCPT",
@@ -89,8 +90,10 @@ func (s *session) outOfStep() (smtp.Reply, bool) {
 			return smtp.Reply{}, false // the main loop meets the error again
 		}
 	}
-	ahead := s.in.Buffered()
-	s.srv.deps.Log.EarlyInput(s.where, s.named, escape(ahead[:min(len(ahead), 100)]))
+	if ahead := s.in.Buffered(); !s.ahead { // once is enough
+		s.srv.deps.Log.EarlyInput(s.where, s.named, escape(ahead[:min(len(ahead), 100)]))
+		s.ahead = true
+	}
 	if !s.srv.p.ForbidPipelining {
 		return smtp.Reply{}, false
 	}

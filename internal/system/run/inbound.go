@@ -89,11 +89,16 @@ func (r *row) newSMTPD(d *door, names smtpd.Names, anvil **smtpd.Anvil) (*smtpd.
 	if err != nil {
 		return nil, err
 	}
+	flush, err := r.flusher()
+	if err != nil {
+		return nil, err
+	}
 	if *anvil == nil {
 		*anvil = smtpd.NewAnvil(p.Anvil.TimeUnit)
 	}
 	return smtpd.New(p, smtpd.Deps{
-		Log: r.log, Service: r.Name, Tables: r.tables, Resolver: address.NewResolver(routing, deps), Names: names,
+		Log: r.log, Service: r.Name, Tables: r.tables, Names: names,
+		Resolver: address.NewNamed(address.NewResolver(routing, deps)),
 		Open: func(ctx context.Context, e mail.Envelope) (smtpd.Message, error) {
 			m, err := d.open(ctx, e)
 			if err != nil {
@@ -104,6 +109,7 @@ func (r *row) newSMTPD(d *door, names smtpd.Names, anvil **smtpd.Anvil) (*smtpd.
 		Class:        r.snap.Get,
 		IsOwn:        func(a netip.Addr) bool { return slices.Contains(deps.Own, a.Unmap()) },
 		FreeSpace:    freeSpace,
+		Flush:        flush,
 		MaxSessions:  r.maxproc(),
 		StressLimits: stressed,
 		Anvil:        *anvil,

@@ -33,6 +33,7 @@ func Catalog() *config.Catalog {
 	return config.NewCatalog(
 		address.Params{}, intake.Params{}, local.Params{}, master.Params{}, report.Params{}, schedule.Params{},
 		smtp.Params{}, config.As(smtp.Params{}, "smtp_", "lmtp_"), smtpd.Params{}, virtual.Params{},
+		flushParams{},
 	)
 }
 

@@ -45,7 +45,6 @@ func (e *eval) checkSenderAccess(r *rule) result {
 	}
 	l := lookup{e: e, r: r, what: "Sender address", shown: string(e.q.Sender)}
 	if e.q.Sender == "" {
-		l.shown = e.c.p.NullLookupKey
 		l.one(e.c.p.NullLookupKey)
 		return l.result
 	}

@@ -16,11 +16,11 @@ func (l *lookup) apply(key, value string) result {
 	}
 	word, text, _ := strings.Cut(value, " ")
 	text = strings.TrimSpace(text)
-	if isReplyCode(word) {
-		return l.refuseEntry(int(word[0]-'0')*100+int(word[1]-'0')*10+int(word[2]-'0'), text)
-	}
 	if strings.Trim(value, "0123456789") == "" {
 		return permit // a time stamp, as POP-before-SMTP writes it
+	}
+	if isReplyCode(word) {
+		return l.refuseEntry(int(word[0]-'0')*100+int(word[1]-'0')*10+int(word[2]-'0'), text)
 	}
 	switch strings.ToUpper(word) {
 	case "OK":
@@ -67,7 +67,7 @@ func (l *lookup) sentence(text string) string {
 func (l *lookup) later(slot **smtp.Reply, text string) result {
 	enhanced, text := splitCode(text, "4.7.1")
 	if text == "" {
-		text = "Access denied"
+		text = "Service unavailable"
 	}
 	code := l.e.c.p.AccessDeferCode
 	if *slot == nil {
@@ -79,7 +79,7 @@ func (l *lookup) later(slot **smtp.Reply, text string) result {
 // onMessage does the actions that change what becomes of the message.
 func (l *lookup) onMessage(action, text string) result {
 	q, a := l.e.q, l.e.q.Actions
-	if a == nil || q.Where == "CONNECT" || q.Where == "HELO" || q.Where == "EHLO" || q.Where == "ETRN" || q.Where == "VRFY" {
+	if a == nil || q.Where == "CONNECT" || q.Where == "HELO" || q.Where == "EHLO" || q.Where == "ETRN" {
 		l.e.c.deps.Log.Warning("access table %s: with smtpd_delay_reject=no, action %s is always skipped in %s restrictions",
 			l.r.tab.Name, action, l.e.list.parameter())
 		return dunno
@@ -87,16 +87,7 @@ func (l *lookup) onMessage(action, text string) result {
 	about := "<" + l.shown + ">: " + l.what + " triggers " + action
 	switch action {
 	case "HOLD", "DISCARD":
-		if text == "" {
-			text = "triggers " + action + " action"
-		}
-		a.Hold = a.Hold || action == "HOLD"
-		a.Discard = a.Discard || action == "DISCARD"
-		q.Report(strings.ToLower(action), "<"+l.shown+">: "+l.what+" "+text)
-		if action == "DISCARD" {
-			return permit
-		}
-		return dunno
+		return l.takeAway(action, text)
 	case "FILTER":
 		if text == "" {
 			return l.skip("access table %s entry %q has FILTER entry without value")
@@ -120,6 +111,23 @@ func (l *lookup) onMessage(action, text string) result {
 	}
 	q.Report(strings.ToLower(action), about+" "+text)
 	return dunno
+}
+
+// takeAway does HOLD and DISCARD. Saying it twice changes nothing.
+func (l *lookup) takeAway(action, text string) result {
+	done, res := &l.e.q.Actions.Hold, dunno
+	if action == "DISCARD" {
+		done, res = &l.e.q.Actions.Discard, permit
+	}
+	if *done {
+		return res
+	}
+	*done = true
+	if text == "" {
+		text = "triggers " + action + " action"
+	}
+	l.e.q.Report(strings.ToLower(action), "<"+l.shown+">: "+l.what+" "+text)
+	return res
 }
 
 func (l *lookup) prepend(text string) result {

@@ -59,7 +59,7 @@ func (e *eval) unlisted(addr mail.Address, isSender bool) result {
 	if refusal == nil {
 		return dunno
 	}
-	if refusal.Code != "5.1.1" {
+	if !strings.HasSuffix(refusal.Code, ".1.1") {
 		enhanced = refusal.Code
 	}
 	return e.refuse(refusal.Reply, enhanced, "<"+string(addr)+">: "+what+" rejected: "+refusal.Text)

@@ -18,6 +18,8 @@ type rule struct {
 	eval func(e *eval, r *rule) result
 	tab  table.Named // of check_…_access
 	sub  list        // of a restriction class
+	// unknown says that the restriction is misspelt or not supported.
+	unknown bool
 }
 
 // maxDepth bounds classes and access tables that refer to each other.
@@ -49,8 +51,20 @@ func New(p Params, deps Deps) (*Checker, error) {
 	texts := [numLists][]string{p.Client, p.Helo, p.Sender, p.Relay, p.Recipient, p.Data, p.EndOfData, p.Etrn}
 	for id, words := range texts {
 		c.lists[id] = c.compile(listID(id), words, 0)
+		c.lists[id].warn(deps.Log)
 	}
 	return c, nil
+}
+
+// warn tells of the restrictions that are not known, at the start, long before
+// one is reached.
+func (l list) warn(log Logger) {
+	for i := range l {
+		if l[i].unknown {
+			log.Warning("unknown smtpd restriction: %q", l[i].name)
+		}
+		l[i].sub.warn(log)
+	}
 }
 
 // hasRelayControl looks for a restriction that ends in refusal. One behind
@@ -135,8 +149,7 @@ func (c *Checker) accessRule(name, spec string) rule {
 // unsupported makes a rule that refuses whatever comes to it: to go on without
 // a check the administrator asked for would open a door.
 func (c *Checker) unsupported(name string) rule {
-	c.deps.Log.Warning("unknown smtpd restriction: %q", name)
-	return rule{name: name, eval: (*eval).unknown}
+	return rule{name: name, eval: (*eval).unknown, unknown: true}
 }
 
 // bareAccess is the restriction that a table without a name before it means.

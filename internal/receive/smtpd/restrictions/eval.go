@@ -3,6 +3,7 @@ package restrictions
 import (
 	"context"
 	"strconv"
+	"strings"
 
 	"posthaste/internal/address"
 	"posthaste/internal/mail"
@@ -87,7 +88,7 @@ func (e *eval) misconfigured() result {
 // refuse rejects, unless the restriction is only to warn, or an earlier one
 // asked for a deferral instead.
 func (e *eval) refuse(code int, enhanced, text string) result {
-	reply := smtp.Reply{Code: code, Enhanced: fitClass(enhanced, code), Text: text, Close: code == 421 || code == 521}
+	reply := smtp.Reply{Code: code, Enhanced: fitClass(enhanced, code), Text: printable(text), Close: code == 421 || code == 521}
 	if e.warnIfReject {
 		e.q.Report("reject_warning", reply.String())
 		return dunno
@@ -102,6 +103,17 @@ func (e *eval) refuse(code int, enhanced, text string) result {
 	e.reply = reply
 	e.q.Report("reject", reply.String())
 	return reject
+}
+
+// printable puts blanks for control bytes that a table or a client brought in, so
+// that a text of several lines reads as one.
+func printable(text string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, text)
 }
 
 // refuseSubject rejects with the text `<value>: what rejected: why`.

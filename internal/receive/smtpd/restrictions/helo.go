@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"strings"
 
+	"posthaste/internal/mail"
 	"posthaste/internal/protocol/smtp"
 )
 
@@ -15,7 +16,7 @@ func (e *eval) rejectInvalidHelo(*rule) result {
 	if name[0] == '[' {
 		return e.checkLiteral(name)
 	}
-	if _, err := netip.ParseAddr(name); err == nil || smtp.ValidDomain(name) {
+	if _, err := netip.ParseAddr(name); err == nil || asciiDomain(name) {
 		return dunno
 	}
 	return e.refuseHelo(e.c.p.InvalidHeloCode, "Invalid name")
@@ -29,7 +30,7 @@ func (e *eval) rejectNonFQDNHelo(*rule) result {
 	if name[0] == '[' {
 		return e.checkLiteral(name)
 	}
-	if smtp.ValidDomain(name) && !isNumeric(name) && strings.Contains(name, ".") {
+	if asciiDomain(name) && !isNumeric(name) && strings.Contains(name, ".") {
 		return dunno
 	}
 	return e.refuseHelo(e.c.p.NonFQDNCode, "need fully-qualified hostname")
@@ -41,6 +42,10 @@ func (e *eval) checkLiteral(name string) result {
 	}
 	return e.refuseHelo(e.c.p.InvalidHeloCode, "invalid ip address")
 }
+
+// asciiDomain tells whether s is a host name as HELO takes it: not one in UTF-8,
+// since the client cannot ask for SMTPUTF8 before.
+func asciiDomain(s string) bool { return mail.IsASCII(s) && smtp.ValidDomain(s) }
 
 func (e *eval) refuseHelo(code int, why string) result {
 	return e.refuse(code, "5.5.2", "<"+e.q.Helo+">: Helo command rejected: "+why)
