@@ -27,6 +27,7 @@ var commands = map[string]func(command.Env) int{
 	"postconf":   command.Postconf,
 	"postfix":    func(e command.Env) int { return master.Control(e.Args[1:], run.Master(), e.Stderr) },
 	"postmap":    command.Postmap,
+	"postsuper":  command.Postsuper,
 	"quickstart": func(e command.Env) int { return quickstart.Main(e.Args[1:], run.Master(), e.Stdout, e.Stderr) },
 }
 
