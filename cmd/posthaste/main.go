@@ -24,6 +24,7 @@ var commands = map[string]func(command.Env) int{
 	"master":     func(e command.Env) int { return run.MasterMain(e.Args[1:]) },
 	"newaliases": command.Newaliases,
 	"postalias":  command.Postalias,
+	"postcat":    command.Postcat,
 	"postconf":   command.Postconf,
 	"postfix":    func(e command.Env) int { return master.Control(e.Args[1:], run.Master(), e.Stderr) },
 	"postmap":    command.Postmap,
