@@ -27,6 +27,8 @@ var commands = map[string]func(command.Env) int{
 	"postcat":    command.Postcat,
 	"postconf":   command.Postconf,
 	"postfix":    func(e command.Env) int { return master.Control(e.Args[1:], run.Master(), e.Stderr) },
+	"postkick":   command.Postkick,
+	"postlock":   command.Postlock,
 	"postmap":    command.Postmap,
 	"postsuper":  command.Postsuper,
 	"quickstart": func(e command.Env) int { return quickstart.Main(e.Args[1:], run.Master(), e.Stdout, e.Stderr) },

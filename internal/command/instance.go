@@ -4,7 +4,6 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
 
 	"posthaste/internal/config"
@@ -98,17 +97,4 @@ func (s *instance) becomeOwner() error {
 	}
 	_, err = privilege.Drop{User: &u, NoNewPrivileges: true}.Apply()
 	return err
-}
-
-// strerror is the system's text of an error, as C programs print it.
-func strerror(err error) string {
-	var errno syscall.Errno
-	text := err.Error()
-	if errors.As(err, &errno) {
-		text = errno.Error()
-	}
-	if text == "" {
-		return text
-	}
-	return strings.ToUpper(text[:1]) + text[1:]
 }

@@ -12,6 +12,7 @@ import (
 	"posthaste/internal/maillog"
 	"posthaste/internal/queue"
 	"posthaste/internal/queue/record"
+	"posthaste/internal/table"
 )
 
 const postcatUsage = "[-b (body text)] [-c config_dir] [-d (decimal record type)] [-e (envelope records)] " +
@@ -94,7 +95,7 @@ func (p *postcat) run(names []string) error {
 	for _, name := range names {
 		f, err := os.Open(name)
 		if err != nil {
-			return fmt.Errorf("open %s: %s", name, strerror(err))
+			return fmt.Errorf("open %s: %s", name, table.ErrorText(err))
 		}
 		err = p.show(f, name)
 		f.Close()
@@ -170,5 +171,5 @@ func (p *postcat) message(q *queue.Queue, id mail.QueueID) error {
 	if errors.Is(err, queue.ErrGone) {
 		err = syscall.ENOENT
 	}
-	return fmt.Errorf("open queue file %s: %s", id, strerror(err))
+	return fmt.Errorf("open queue file %s: %s", id, table.ErrorText(err))
 }

@@ -4,12 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"syscall"
 	"time"
 
 	"posthaste/internal/config"
+	"posthaste/internal/ipc"
 	"posthaste/internal/maillog"
 )
 
@@ -191,17 +191,5 @@ func (c *control) flush() error {
 	if s.Private {
 		dir = "private"
 	}
-	return wake(c.plan.params.Common.QueueDirectory+"/"+dir+"/qmgr", "AF")
-}
-
-// wake sends wishes to a service as postkick(1) does: each is one byte.
-func wake(path, wishes string) error {
-	c, err := net.DialTimeout("unix", path, 5*time.Second)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	c.SetDeadline(time.Now().Add(5 * time.Second))
-	_, err = c.Write([]byte(wishes))
-	return err
+	return ipc.Trigger(c.plan.params.Common.QueueDirectory+"/"+dir+"/qmgr", "AF")
 }
