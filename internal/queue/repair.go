@@ -139,7 +139,7 @@ func (r *repair) file(path, name string) error {
 		r.o.Warn("bogus file name: %s", path)
 		return nil
 	}
-	if !r.messages {
+	if !r.messages || !st.Ready() { // one that is being written has its right name
 		return r.place(path, r.q.Path(r.name, id))
 	}
 	return r.message(path, id, st)
