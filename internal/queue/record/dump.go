@@ -43,7 +43,6 @@ const (
 	dumpHeader
 	dumpBody
 	dumpExtracted
-	dumpHeap // behind the end record
 )
 
 type dump struct {
@@ -119,15 +118,17 @@ func (d *dump) record(rec Record) (done bool, err error) {
 		d.turn(rec, "HEADER EXTRACTED", dumpExtracted, d.where == dumpHeader || d.where == dumpBody, "extracted segment")
 		return d.noMore(), nil
 	case End:
-		d.turn(rec, "MESSAGE FILE END", dumpHeap, d.where == dumpExtracted, "message end")
+		// What follows is shown as what came before.
+		d.turn(rec, "MESSAGE FILE END", d.where, d.where == dumpExtracted, "message end")
 		return !(d.o.Pointers && d.o.Physical), nil
 	case Text, Fragment:
 		if rec.Type == Text || d.where == dumpHeader || d.where == dumpBody {
+			before := d.where
 			d.text(rec)
-			if d.where != dumpBody || d.o.Body {
+			if before == d.where || d.o.Body {
 				return false, nil
 			}
-			d.skipTo(d.end)
+			d.skipTo(d.end) // the header has ended
 			return d.noMore(), nil
 		}
 	}
