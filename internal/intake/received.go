@@ -9,7 +9,9 @@ import (
 func (m *Message) received(b []byte) []byte {
 	c := &m.door.params.Common
 	o := &m.envelope.Origin
-	if o.Client.Name == "" && o.Client.Address == "" {
+	// A message that is sent round again by its administrator (postsuper -r)
+	// has a client, but did not come from it this time.
+	if m.door.options.UserID != "" || o.Client.Name == "" && o.Client.Address == "" {
 		b = append(b, "Received: by "...)
 		b = append(append(append(b, c.MyHostname...), " ("...), c.MailName...)
 		if m.door.options.UserID != "" {

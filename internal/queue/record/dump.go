@@ -132,6 +132,7 @@ func (d *dump) record(rec Record) (done bool, err error) {
 			return d.noMore(), nil
 		}
 	}
+	first := rec.Type == Size && !d.sized
 	if rec.Type == Size {
 		if err := d.size(rec); err != nil {
 			return false, err
@@ -140,7 +141,7 @@ func (d *dump) record(rec Record) (done bool, err error) {
 	if d.visible() {
 		return false, d.envelope(rec)
 	}
-	if rec.Type == Size && !d.o.Envelope {
+	if first && !d.o.Envelope {
 		d.where = dumpHeader
 		d.skipTo(d.start)
 	}
