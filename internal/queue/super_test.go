@@ -212,14 +212,7 @@ func TestRepairPutsFilesWhereTheyBelong(t *testing.T) {
 }
 
 func TestRepairOfNames(t *testing.T) {
-	root := t.TempDir()
-	q, err := New(Options{FS: DirFS(root), ShortIDs: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := q.Setup(); err != nil {
-		t.Fatal(err)
-	}
+	q, root := newShortQueue(t)
 	id := send(t, q, "r@c.test")
 	at := func(name string) string { return filepath.Join(root, name) }
 	copyFile := func(name string) {
