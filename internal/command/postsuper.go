@@ -31,7 +31,7 @@ type postsuper struct {
 }
 
 // superActions are the options about messages, in the order in which they are
-// done to messages that are named, and the line that each of them reports.
+// done to messages that are named.
 var superActions = []struct {
 	option byte
 	action queue.Action
