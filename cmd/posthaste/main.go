@@ -24,30 +24,36 @@ var commands = map[string]func(command.Env) int{
 	"master":     func(e command.Env) int { return run.MasterMain(e.Args[1:]) },
 	"newaliases": command.Newaliases,
 	"postalias":  command.Postalias,
+	"postcat":    command.Postcat,
 	"postconf":   command.Postconf,
 	"postfix":    func(e command.Env) int { return master.Control(e.Args[1:], run.Master(), e.Stderr) },
+	"postkick":   command.Postkick,
+	"postlock":   command.Postlock,
 	"postmap":    command.Postmap,
+	"postsuper":  command.Postsuper,
 	"quickstart": func(e command.Env) int { return quickstart.Main(e.Args[1:], run.Master(), e.Stdout, e.Stderr) },
 }
 
 func main() {
-	args := os.Args
-	name := filepath.Base(args[0])
-	if commands[name] == nil && len(args) > 1 {
-		args = args[1:]
-		name = args[0]
-	}
-	f := commands[name]
-	if f == nil {
-		names := slices.Sorted(maps.Keys(commands))
-		fmt.Fprintf(os.Stderr, "usage: posthaste COMMAND [ARGUMENT...]\ncommands: %s\n", strings.Join(names, " "))
-		if name == "help" {
-			os.Exit(0)
-		}
-		os.Exit(1)
-	}
-	os.Exit(f(command.Env{
-		Args: args, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv,
+	env := command.Env{
+		Args: os.Args, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv,
 		Catalog: run.Catalog(), TableTypes: open.Types(),
-	}))
+	}
+	os.Exit(call(env))
+}
+
+func call(env command.Env) int {
+	if command.Help(env) {
+		return 0
+	}
+	if f := commands[env.Name()]; f != nil {
+		return f(env)
+	}
+	if len(env.Args) > 1 && commands[filepath.Base(env.Args[1])] != nil {
+		env.Args = env.Args[1:]
+		return call(env)
+	}
+	names := strings.Join(slices.Sorted(maps.Keys(commands)), " ")
+	fmt.Fprintf(env.Stderr, "usage: posthaste COMMAND [ARGUMENT...]\ncommands: %s\n", names)
+	return 1
 }

@@ -11,7 +11,9 @@ import (
 func (m *Message) received(b []byte) []byte {
 	c := &m.door.params.Common
 	o := &m.envelope.Origin
-	if m.door.options.Forwarded || o.Client.Name == "" && o.Client.Address == "" {
+	// A message that an alias forwards, or that its administrator sends round
+	// again (postsuper -r), has a client but did not come from it this time.
+	if m.door.options.Forwarded || m.door.options.UserID != "" || o.Client.Name == "" && o.Client.Address == "" {
 		b = append(b, "Received: by "...)
 		b = append(append(append(b, c.MyHostname...), " ("...), c.MailName...)
 		if m.door.options.UserID != "" {

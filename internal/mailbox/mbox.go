@@ -21,37 +21,68 @@ type Warnings []string
 // Errors are *mail.Error; their text is the reason alone, for the caller to
 // put the file's name in front.
 func (m *Message) Mbox(ctx context.Context, path string, o Options) (Warnings, error) {
-	var warnings Warnings
-	var st unix.Stat_t
-	device := unix.Stat(path, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFCHR
-	if o.has(Dotlock) && !device {
-		unlock, err := o.dotlock(ctx, path)
-		switch {
-		case err == nil:
-			defer unlock()
-		case errors.Is(err, unix.EEXIST):
-			return nil, fault(err, "4.2.0", "unable to create lock file %s.lock: ", path)
-		case o.SoftDotlock:
-			warnings = append(warnings, "unable to create lock file "+path+".lock: "+errorText(err))
-		default:
-			return nil, fault(err, o.code(), "unable to create lock file %s.lock: ", path)
-		}
-	}
-	file, made, err := openMbox(path, o, device)
+	l, warnings, err := LockMbox(ctx, path, o)
 	if err != nil {
 		return warnings, err
 	}
-	defer file.Close()
-	if device {
-		if err := m.Write(file, MboxFormat); err != nil {
+	defer l.Close()
+	if l.device {
+		if err := m.Write(l.File, MboxFormat); err != nil {
 			return warnings, fault(err, o.code(), "error writing message: ")
 		}
 		return warnings, nil
 	}
-	if err := o.kernelLocks(ctx, int(file.Fd())); err != nil {
-		return warnings, fault(err, "4.2.0", "unable to lock for exclusive access: ")
+	return warnings, m.appendTo(l.File, path, l.made, o)
+}
+
+// Locked is an mbox file that is open for appending and locked.
+type Locked struct {
+	File   *os.File
+	unlock func() // removes the dotlock
+	made   bool   // the file is new
+	device bool
+}
+
+// Close gives the locks up and closes the file.
+func (l *Locked) Close() {
+	if l.File != nil {
+		l.File.Close()
 	}
-	return warnings, m.appendTo(file, path, made, o)
+	l.unlock()
+}
+
+// LockMbox opens the file at path, which is made when it is missing, and takes
+// the locks. Devices are opened without locks. Errors are those of Mbox.
+func LockMbox(ctx context.Context, path string, o Options) (l *Locked, warnings Warnings, err error) {
+	l = &Locked{unlock: func() {}}
+	defer func() {
+		if err != nil {
+			l.Close()
+			l = nil
+		}
+	}()
+	var st unix.Stat_t
+	l.device = unix.Stat(path, &st) == nil && st.Mode&unix.S_IFMT == unix.S_IFCHR
+	if o.has(Dotlock) && !l.device {
+		unlock, err := o.dotlock(ctx, path)
+		switch {
+		case err == nil:
+			l.unlock = unlock
+		case errors.Is(err, unix.EEXIST):
+			return l, nil, fault(err, "4.2.0", "unable to create lock file %s.lock: ", path)
+		case o.SoftDotlock:
+			warnings = append(warnings, "unable to create lock file "+path+".lock: "+errorText(err))
+		default:
+			return l, nil, fault(err, o.code(), "unable to create lock file %s.lock: ", path)
+		}
+	}
+	if l.File, l.made, err = openMbox(path, o, l.device); err != nil || l.device {
+		return l, warnings, err
+	}
+	if err := o.kernelLocks(ctx, int(l.File.Fd())); err != nil {
+		return l, warnings, fault(err, "4.2.0", "unable to lock for exclusive access: ")
+	}
+	return l, warnings, nil
 }
 
 // appendTo writes at the end of the locked file and syncs it.

@@ -47,17 +47,20 @@ const (
 // Write implements Sink. An error is not reported: there is no place to.
 func (f *File) Write(_ Level, tag, text string) {
 	b := make([]byte, 0, len(fileStamp)+len(f.host)+len(tag)+len(text)+16)
-	b = f.now().AppendFormat(b, fileStamp)
+	f.file.Write(append(appendLine(b, f.now(), f.host, tag, f.pid, text), '\n'))
+}
+
+// appendLine formats a line as it stands in a log file, without its end.
+func appendLine(b []byte, now time.Time, host, tag, pid, text string) []byte {
+	b = now.AppendFormat(b, fileStamp)
 	b = append(b, ' ')
-	b = append(b, f.host...)
+	b = append(b, host...)
 	b = append(b, ' ')
 	b = append(b, tag...)
 	b = append(b, '[')
-	b = append(b, f.pid...)
+	b = append(b, pid...)
 	b = append(b, "]: "...)
-	b = append(b, text...)
-	b = append(b, '\n')
-	f.file.Write(b)
+	return append(b, text...)
 }
 
 // Relay writes a line that has its time and tag already.

@@ -133,3 +133,20 @@ func FuzzSanitize(f *testing.F) {
 		}
 	})
 }
+
+func TestPostlog(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "postlog")
+	socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer socket.Close()
+	New(NewPostlog(path, "mx.example.test"), "postfix/postsuper").Warning("odd\n%s", "text")
+	buf := make([]byte, 1000)
+	socket.SetReadDeadline(time.Now().Add(5 * time.Second))
+	n, err := socket.Read(buf)
+	if got := string(buf[:n]); err != nil || !strings.HasSuffix(got, "]: warning: odd?text") || !strings.Contains(got, " mx postfix/postsuper[") {
+		t.Errorf("%q %v", got, err)
+	}
+	New(NewPostlog(path+"-nosuch", "h"), "postfix/x").Info("lost") // nobody listens: no error
+}

@@ -167,12 +167,27 @@ func (m *Claimed) openMarks() error {
 	if m.marks != nil {
 		return nil
 	}
-	f, err := m.q.fs.Open(m.q.Path(Active, m.ID), true)
-	if errors.Is(err, fs.ErrNotExist) {
-		return ErrGone
+	st, err := m.file.Stat()
+	if err != nil {
+		return err
 	}
-	m.marks = f
-	return err
+	// The administrator may have put it on hold, or sent it round again,
+	// meanwhile: a mark is due there as well, or the recipient gets two copies.
+	for _, n := range []Name{Active, Hold, Deferred, Maildrop} {
+		f, err := m.q.fs.Open(m.q.Path(n, m.ID), true)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if now, err := f.Stat(); err == nil && now.Inode == st.Inode {
+			m.marks = f
+			return nil
+		}
+		f.Close() // another file of that name
+	}
+	return ErrGone
 }
 
 // The delay-warning record: type, length, and a time that is -1 once the
@@ -209,15 +224,16 @@ func isWarned(f File, at int64) bool {
 }
 
 // Remove ends the message: all recipients are done. ErrGone means that the
-// administrator was faster.
+// administrator was faster, and may have moved the message: then the claim
+// goes on, so that recipients can be marked, and Close ends it.
 func (m *Claimed) Remove() error {
-	defer m.close()
 	path := m.q.Path(Active, m.ID)
 	m.q.noteGone(m.ID)
 	err := m.q.fs.Remove(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return ErrGone
 	}
+	m.close()
 	if err == nil {
 		m.q.moved.mark(path)
 	}

@@ -19,6 +19,7 @@ type FS interface {
 	// Append opens a file for writing at its end, making it when it is not there.
 	Append(name string, mode fs.FileMode) (File, error)
 	Rename(from, to string) error
+	// Remove removes a file, or an empty directory.
 	Remove(name string) error
 	Mkdir(name string, mode fs.FileMode) error
 	Lstat(name string) (Stat, error)

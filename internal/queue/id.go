@@ -75,17 +75,21 @@ func longParts(id string) (usec, inode string, ok bool) {
 	return id[i-usecDigits : i], id[i+1:], true
 }
 
+// usecOf decodes the microseconds of a long id.
+func usecOf(digits string) (n int) {
+	for i := 0; i < len(digits); i++ {
+		n = n*52 + max(strings.IndexByte(alphabet, digits[i]), 0)
+	}
+	return n
+}
+
 // hashPath is the subdirectories of an id, one character a level: of the name
 // for a short id, of the microseconds in hexadecimal for a long one. '_' stands
 // in where the name is too short.
 func hashPath(id mail.QueueID, depth int) string {
 	s := string(id)
 	if usec, _, ok := longParts(s); ok {
-		n := 0
-		for i := 0; i < len(usec); i++ {
-			n = n*52 + max(strings.IndexByte(alphabet, usec[i]), 0)
-		}
-		s = fmt.Sprintf("%05X", n)
+		s = fmt.Sprintf("%05X", usecOf(usec))
 	}
 	var b strings.Builder
 	for i := 0; i < depth; i++ {

@@ -56,7 +56,11 @@ func (d dirFS) Rename(from, to string) error {
 }
 
 func (d dirFS) Remove(name string) error {
-	return pathError("unlink", name, unix.Unlink(d.path(name)))
+	err := unix.Unlink(d.path(name))
+	if err == unix.EISDIR {
+		return pathError("rmdir", name, unix.Rmdir(d.path(name)))
+	}
+	return pathError("unlink", name, err)
 }
 
 func (d dirFS) Mkdir(name string, mode fs.FileMode) error {

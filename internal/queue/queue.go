@@ -174,16 +174,22 @@ func (q *Queue) makeHash(path string) error {
 }
 
 // Move moves a message from one queue to another: one rename, nothing in
-// between. The target must be free (R6).
+// between. The target must be free (R6), or a link to the very same file.
 func (q *Queue) Move(id mail.QueueID, from, to Name) error {
 	if !id.Valid() {
 		return fmt.Errorf("bad queue id %q", id)
 	}
-	target := q.Path(to, id)
-	if _, err := q.fs.Lstat(target); err == nil {
-		return fmt.Errorf("%s: %w", target, fs.ErrExist)
+	source, target := q.Path(from, id), q.Path(to, id)
+	if there, err := q.fs.Lstat(target); err == nil {
+		st, err := q.fs.Lstat(source)
+		if err != nil || st.Inode != there.Inode {
+			return fmt.Errorf("%s: %w", target, fs.ErrExist)
+		}
+		// rename(2) does nothing for two names of one file.
+		q.moved.mark(source)
+		return q.fs.Remove(source)
 	}
-	return q.rename(q.Path(from, id), target)
+	return q.rename(source, target)
 }
 
 // noSpace turns a failure to write into what the client is told. Whatever is

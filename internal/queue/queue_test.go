@@ -257,7 +257,9 @@ func TestQueueIDsAreNeverReused(t *testing.T) {
 	}
 }
 
-func TestShortIDs(t *testing.T) {
+// newShortQueue makes a queue with Postfix's classic queue ids.
+func newShortQueue(t *testing.T) (*Queue, string) {
+	t.Helper()
 	root := t.TempDir()
 	q, err := New(Options{FS: DirFS(root), ShortIDs: true})
 	if err != nil {
@@ -266,6 +268,11 @@ func TestShortIDs(t *testing.T) {
 	if err := q.Setup(); err != nil {
 		t.Fatal(err)
 	}
+	return q, root
+}
+
+func TestShortIDs(t *testing.T) {
+	q, _ := newShortQueue(t)
 	id := send(t, q, "r@c.test")
 	if _, _, long := longParts(string(id)); long || !id.Valid() {
 		t.Errorf("short id %q", id)

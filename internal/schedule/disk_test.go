@@ -14,13 +14,7 @@ import (
 // bounced in part and deferred in part.
 func TestWithRealQueue(t *testing.T) {
 	t.Parallel()
-	q, err := queue.New(queue.Options{FS: queue.DirFS(t.TempDir()), HashNames: []string{"deferred", "defer"}, HashDepth: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := q.Setup(); err != nil {
-		t.Fatal(err)
-	}
+	q := realQueue(t)
 	w := newWorld(t)
 	w.agent = func(_ context.Context, r deliver.Request, done func(mail.RecipientIndex, mail.Status)) error {
 		for i, to := range r.Recipients {
@@ -66,6 +60,64 @@ func TestWithRealQueue(t *testing.T) {
 	}
 	if len(w.notices) != 1 || w.notices[0].Kind != NoticeBounce {
 		t.Errorf("notices %+v", w.notices)
+	}
+}
+
+func realQueue(t *testing.T) *queue.Queue {
+	t.Helper()
+	q, err := queue.New(queue.Options{FS: queue.DirFS(t.TempDir()), HashNames: []string{"deferred", "defer"}, HashDepth: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := q.Setup(); err != nil {
+		t.Fatal(err)
+	}
+	return q
+}
+
+// A message that is put on hold or deleted while it is delivered ends in peace:
+// what was delivered is not delivered again after the release.
+func TestAdministratorDuringDelivery(t *testing.T) {
+	t.Parallel()
+	q, w := realQueue(t), newWorld(t)
+	held := enqueue(t, q, "one@c.test", "two@c.test")
+	deleted := enqueue(t, q, "one@d.test", "two@d.test")
+	w.agent = func(_ context.Context, r deliver.Request, done func(mail.RecipientIndex, mail.Status)) error {
+		action := queue.ActHold
+		if r.ID == deleted {
+			action = queue.ActDelete
+		}
+		if _, err := q.Act(action, r.ID, queue.Names); err != nil {
+			t.Error(err)
+		}
+		for i := range r.Recipients {
+			done(mail.RecipientIndex(i), mail.Sent("2.0.0", "ok"))
+		}
+		return nil
+	}
+	s := New(w.params, w.common, Deps{Queue: Disk(q), Resolver: w, Agents: w, Notices: w, Log: w})
+	served := make(chan error, 1)
+	go func() { served <- s.Serve(context.Background()) }()
+	s.Arrived(held)
+	s.Arrived(deleted)
+	waitFor(t, func() bool {
+		m, err := q.Open(queue.Hold, held)
+		if err != nil {
+			return false
+		}
+		defer m.Close()
+		info, err := m.Info(0)
+		_, _, gone := q.Find(deleted)
+		return err == nil && info.Unfinished == 0 && gone != nil
+	})
+	if err := s.Stop(context.Background()); err != nil {
+		t.Error(err)
+	}
+	if err := <-served; err != nil {
+		t.Error(err)
+	}
+	if n := w.logged("warning"); n != 0 {
+		t.Errorf("%d warnings", n)
 	}
 }
 

@@ -254,6 +254,7 @@ func (c *fakeClaim) finish(op string, to queue.Name, at time.Time) error {
 }
 
 func (c *fakeClaim) Remove() error            { return c.finish("Remove", "removed", time.Time{}) }
+func (c *fakeClaim) Close()                   {}
 func (c *fakeClaim) Defer(at time.Time) error { return c.finish("Defer", queue.Deferred, at) }
 func (c *fakeClaim) Release() error           { return c.finish("Release", queue.Incoming, time.Now()) }
 

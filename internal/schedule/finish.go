@@ -54,7 +54,12 @@ func (s *Scheduler) end(m *message) error {
 			return s.retry(m)
 		}
 	}
-	if err := m.claim.Remove(); err != nil {
+	if err := m.claim.Remove(); errors.Is(err, queue.ErrGone) {
+		// Deleted, or put on hold meanwhile: there it must not be delivered again.
+		s.markRest(m)
+		m.claim.Close()
+		return err
+	} else if err != nil {
 		return err
 	}
 	s.log.Info("%s: removed", m.id)
@@ -130,7 +135,7 @@ func (s *Scheduler) notice(m *message, kind NoticeKind, log queue.Name) Notice {
 // message was going to be removed or because the disk refused.
 func (s *Scheduler) markRest(m *message) {
 	for _, r := range m.unmarked {
-		if err := s.mark(m, r); err != nil {
+		if err := s.mark(m, r); err != nil && !errors.Is(err, queue.ErrGone) {
 			s.log.Warning("%s: mark <%s> as done: %s", m.id, r.Address, err)
 		}
 	}

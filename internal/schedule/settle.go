@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"cmp"
+	"errors"
 	"slices"
 	"strings"
 	"time"
@@ -90,7 +91,9 @@ func (s *Scheduler) settle(m *message, r record.Entry, st mail.Status, a attempt
 	} else if a.last {
 		out.unmarked = []record.Entry{r}
 	} else if err := s.mark(m, r); err != nil {
-		s.log.Warning("%s: mark <%s> as done: %s", m.id, r.Address, err)
+		if !errors.Is(err, queue.ErrGone) { // the administrator deleted it
+			s.log.Warning("%s: mark <%s> as done: %s", m.id, r.Address, err)
+		}
 		out.unmarked = []record.Entry{r}
 	}
 	return out

@@ -142,7 +142,7 @@ func (r *LineReader) control(at int64, n int) error {
 		return nil
 	}
 	p := Reader{offset: r.offset - int64(len(r.buf)), lastTo: r.lastTo, jumps: r.jumps}
-	if err := p.follow(Record{Type: Pointer, Offset: at, Data: data}); err != nil {
+	if err := p.Follow(Record{Type: Pointer, Offset: at, Data: data}); err != nil {
 		return err
 	}
 	if p.pointed {

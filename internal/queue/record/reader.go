@@ -60,7 +60,7 @@ func (r *Reader) Next() (Record, error) {
 		case Padding:
 			continue
 		case Pointer:
-			if err := r.follow(rec); err != nil {
+			if err := r.Follow(rec); err != nil {
 				return Record{}, err
 			}
 			continue
@@ -69,8 +69,8 @@ func (r *Reader) Next() (Record, error) {
 	}
 }
 
-// follow goes where a pointer record leads; 0 means straight on.
-func (r *Reader) follow(rec Record) error {
+// Follow goes where a pointer record leads; 0 means straight on.
+func (r *Reader) Follow(rec Record) error {
 	to, err := strconv.ParseInt(strings.TrimLeft(string(rec.Data), " "), 10, 64)
 	if err != nil || to < 0 {
 		return damaged(rec.Offset, "bad pointer %q", rec.Data)

@@ -84,6 +84,7 @@ var names = map[Type]string{
 	ErrorsTo: "errors_to", Priority: "priority", DSNReturn: "dsn_return_flags",
 	DSNEnvID: "dsn_envelope_id", DSNOrcpt: "dsn_original_recipient",
 	DSNNotify: "dsn_notify_flags", End: "message_end", CreateTime: "queue_file_create_time",
+	'f': "flags", // on sockets of Postfix only
 }
 
 // Segment is one of the three parts of a queue file.

@@ -128,12 +128,21 @@ func (s *Service) take(ctx context.Context, id mail.QueueID) error {
 	if !f.Stat.Ready() {
 		return nil
 	}
-	sub, err := record.ReadSubmission(f, s.deps.Trusted(f.Stat.UID))
+	trusted := s.deps.Trusted(f.Stat.UID)
+	sub, err := record.ReadSubmission(f, trusted)
 	if err != nil {
 		return s.spoiled(id, err)
 	}
-	return s.submit(ctx, id, f.Stat.UID, sub)
+	origin := ""
+	if trusted && f.Stat.Mode.Perm()&othersRead == 0 {
+		origin = " orig_id=" + string(id)
+	}
+	return s.submit(ctx, id, f.Stat.UID, sub, origin)
 }
+
+// othersRead is a mode bit of files that were dropped; one that was moved here
+// from another queue (postsuper -r) does not have it.
+const othersRead = 0o004
 
 // spoiled deals with a file that cannot be read: damaged ones are set aside,
 // since a user's mail should not vanish for a bug of some program; after an
@@ -148,7 +157,8 @@ func (s *Service) spoiled(id mail.QueueID, err error) error {
 	return fmt.Errorf("maildrop file moved to the corrupt queue: %w", err)
 }
 
-func (s *Service) submit(ctx context.Context, id mail.QueueID, uid uint32, sub *record.Submission) error {
+// submit hands a message to the door; origin is added to the log line.
+func (s *Service) submit(ctx context.Context, id mail.QueueID, uid uint32, sub *record.Submission, origin string) error {
 	e := sub.Envelope
 	e.Created = s.deps.Now().Truncate(time.Second)
 	e.Origin.UserID = strconv.FormatUint(uint64(uid), 10)
@@ -157,7 +167,7 @@ func (s *Service) submit(ctx context.Context, id mail.QueueID, uid uint32, sub *
 		return s.failed(ctx, id, sub, err)
 	}
 	defer m.Discard()
-	s.deps.Log.Info("%s: uid=%d from=<%s>", m.ID(), uid, e.Sender.Quoted())
+	s.deps.Log.Info("%s: uid=%d from=<%s>%s", m.ID(), uid, e.Sender.Quoted(), origin)
 	if err := s.feed(ctx, m, sub); err != nil {
 		if errors.Is(err, record.ErrDamaged) {
 			return s.spoiled(id, err)

@@ -4,61 +4,70 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"posthaste/internal/config"
+	"posthaste/internal/ipc"
 	"posthaste/internal/maillog"
 )
 
-const controlUsage = "usage: postfix [-c config_dir] [-Dv] start|start-fg|stop|reload|abort|flush|check|status|logrotate"
+const controlUsage = "usage: postfix [-c config_dir] [-Dv] command"
 
 // control is the postfix command (postfix(1)): it steers the mail system of one
 // configuration directory.
 type control struct {
 	options *Options
 	plan    *plan
+	file    *os.File // maillog_file; nil: syslog
 	log     *maillog.Logger
 	stderr  io.Writer
 }
 
 // verbs are the subcommands of postfix.
 var verbs = map[string]func(*control) error{
-	"start":     func(c *control) error { return c.start("-w") },
-	"start-fg":  func(c *control) error { return c.start("-s") },
-	"stop":      func(c *control) error { return c.stop(syscall.SIGTERM, "stopping") },
-	"abort":     func(c *control) error { return c.stop(syscall.SIGQUIT, "aborting") },
-	"reload":    (*control).reload,
-	"flush":     (*control).flush,
-	"check":     func(*control) error { return nil }, // what can be checked was, before
-	"status":    (*control).status,
-	"logrotate": (*control).reload, // processes of a new generation open the log anew
+	"start":                 func(c *control) error { return c.start("-w") },
+	"start-fg":              func(c *control) error { return c.start("-s") },
+	"stop":                  func(c *control) error { return c.stop(syscall.SIGTERM, "stopping") },
+	"abort":                 func(c *control) error { return c.stop(syscall.SIGQUIT, "aborting") },
+	"reload":                (*control).reload,
+	"flush":                 (*control).flush,
+	"check":                 (*control).check,
+	"status":                (*control).status,
+	"set-permissions":       (*control).setPermissions,
+	"upgrade-configuration": (*control).upgrade,
+	"logrotate":             (*control).logrotate,
 }
 
 // Control is the postfix command. It returns the exit status. Messages go to
 // the log as well, in the words of Postfix's postfix-script.
 func Control(args []string, o Options, stderr io.Writer) int {
 	a, words, err := controlArguments(args)
-	if err == nil && (len(words) != 1 || verbs[words[0]] == nil) {
+	if err == nil && len(words) != 1 {
 		err = errors.New(controlUsage)
 	}
 	if err == nil {
 		o.ConfigDir = config.Dir(a, os.Getenv)
 		err = runControl(words[0], &o, stderr)
 	}
-	if err == nil {
+	var done said
+	switch {
+	case err == nil:
 		return 0
+	case errors.As(err, &done):
+		return int(done)
 	}
-	if !errors.Is(err, errSaid) {
-		fmt.Fprintf(stderr, "postfix: fatal: %s\n", maillog.Sanitize(err.Error()))
-	}
+	fmt.Fprintf(stderr, "postfix: fatal: %s\n", maillog.Sanitize(err.Error()))
 	return 1
 }
 
-// errSaid is an error that was printed and logged already.
-var errSaid = errors.New("already reported")
+// said is an error that was printed and logged already: the exit status.
+type said int
+
+func (s said) Error() string { return "already reported" }
 
 func controlArguments(args []string) (dir string, words []string, err error) {
 	for len(args) > 0 && len(args[0]) > 1 && args[0][0] == '-' {
@@ -89,23 +98,47 @@ func runControl(verb string, o *Options, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	c := &control{o, p, log.WithBase(p.params.Common.SyslogName).Named("postfix-script"), stderr}
-	return verbs[verb](c)
+	c := &control{o, p, file, log.WithBase(p.params.Common.SyslogName).Named("postfix-script"), stderr}
+	f := verbs[verb]
+	if f == nil {
+		return c.fail("unknown command: '%s'. Usage: postfix start (or stop, reload, abort, flush, check, status, "+
+			"set-permissions, upgrade-configuration, logrotate)", verb)
+	}
+	return f(c)
 }
 
-// say tells the log and whoever started us. On a terminal that shows the log
+// say tells the log, and the terminal when there is one: a script, or cron,
+// wants to hear of trouble only. On a terminal that shows the log
 // (maillog_file = /dev/stdout) it says it once.
-func (c *control) say(text string) {
-	c.log.Info("%s", text)
-	if c.plan.params.Common.MaillogFile != "/dev/stdout" {
-		fmt.Fprintf(c.stderr, "postfix/postfix-script: %s\n", text)
+func (c *control) say(format string, args ...any) {
+	c.log.Info(format, args...)
+	if c.plan.params.Common.MaillogFile != "/dev/stdout" && terminal(c.stderr) {
+		c.print("", format, args)
 	}
 }
 
-func (c *control) fail(text string) error {
-	c.log.Fatal("%s", text)
-	fmt.Fprintf(c.stderr, "postfix/postfix-script: fatal: %s\n", text)
-	return errSaid
+func terminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
+}
+
+func (c *control) warn(format string, args ...any) {
+	c.log.Warning(format, args...)
+	c.print("warning: ", format, args)
+}
+
+func (c *control) fail(format string, args ...any) error {
+	c.log.Fatal(format, args...)
+	c.print("fatal: ", format, args)
+	return said(1)
+}
+
+func (c *control) print(prefix, format string, args []any) {
+	fmt.Fprintf(c.stderr, "postfix/postfix-script: %s%s\n", prefix, maillog.Sanitize(fmt.Sprintf(format, args...)))
 }
 
 // running returns the process id of master, 0 when none runs.
@@ -119,13 +152,18 @@ func (c *control) start(flag string) error {
 	if pid != 0 {
 		return c.fail("the Postfix mail system is already running")
 	}
+	if err := c.integrity(); err != nil {
+		c.fail("%s", err)
+		return c.fail("Postfix integrity check failed!")
+	}
+	c.inspect(false)
 	c.say("starting the Postfix mail system")
 	args := []string{flag, "-c", c.options.ConfigDir}
 	if flag != "-w" && os.Getpid() == 1 {
 		args = append([]string{"-i"}, args...)
 	}
 	if err := run(args, *c.options); err != nil {
-		return c.fail("mail system startup failed: " + maillog.Sanitize(err.Error()))
+		return c.fail("mail system startup failed: %s", err)
 	}
 	return nil
 }
@@ -147,7 +185,7 @@ func (c *control) stop(s syscall.Signal, what string) error {
 	if err != nil {
 		return err
 	}
-	c.say(what + " the Postfix mail system")
+	c.say("%s the Postfix mail system", what)
 	if err := syscall.Kill(pid, s); err != nil {
 		return err
 	}
@@ -160,28 +198,50 @@ func (c *control) stop(s syscall.Signal, what string) error {
 }
 
 // reload was preceded by a check of the configuration, so that a broken one is
-// told here and not only in the log.
+// told here and not only in the log. hash_queue_depth may be another now: files
+// are put where the new generation looks for them.
 func (c *control) reload() error {
 	pid, err := c.needed()
 	if err != nil {
 		return err
 	}
 	c.say("refreshing the Postfix mail system")
-	return syscall.Kill(pid, syscall.SIGHUP)
+	if err := c.repair("active"); err != nil {
+		return c.fail("%s", err)
+	}
+	if err := syscall.Kill(pid, syscall.SIGHUP); err != nil {
+		return err
+	}
+	if err := c.repair(); err != nil {
+		c.warn("%s", err)
+	}
+	return nil
 }
 
+// status is no error message when no mail system runs: it is the answer.
 func (c *control) status() error {
-	pid, err := c.needed()
-	if err == nil {
-		c.say(fmt.Sprintf("the Postfix mail system is running: PID: %d", pid))
+	pid, err := c.running()
+	switch {
+	case err != nil:
+		return err
+	case pid == 0:
+		c.say("the Postfix mail system is not running")
+		return said(1)
 	}
-	return err
+	c.say("the Postfix mail system is running: PID: %d", pid)
+	return nil
 }
 
 // flush asks qmgr to try all deferred mail (postqueue -f).
 func (c *control) flush() error {
-	if _, err := c.needed(); err != nil {
+	pid, err := c.running()
+	if err != nil {
 		return err
+	}
+	if pid == 0 {
+		const exUnavailable = 69 // that of postqueue, which does this in Postfix
+		fmt.Fprintln(c.stderr, "postqueue: fatal: Cannot flush mail queue - mail system is down")
+		return said(exUnavailable)
 	}
 	s, found := c.plan.set.Master.Find("qmgr", "unix")
 	if !found {
@@ -191,17 +251,5 @@ func (c *control) flush() error {
 	if s.Private {
 		dir = "private"
 	}
-	return wake(c.plan.params.Common.QueueDirectory+"/"+dir+"/qmgr", "AF")
-}
-
-// wake sends wishes to a service as postkick(1) does: each is one byte.
-func wake(path, wishes string) error {
-	c, err := net.DialTimeout("unix", path, 5*time.Second)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	c.SetDeadline(time.Now().Add(5 * time.Second))
-	_, err = c.Write([]byte(wishes))
-	return err
+	return ipc.Trigger(c.plan.params.Common.QueueDirectory+"/"+dir+"/qmgr", "AF")
 }

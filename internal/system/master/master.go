@@ -33,6 +33,8 @@ type Options struct {
 	// Check finds what is wrong with a configuration beyond its form, before
 	// anything is started with it; nil: nothing.
 	Check func(*config.Set) error
+	// Warnings finds what is odd in it; nil: nothing.
+	Warnings func(*config.Set) []string
 	// Program is the file that is executed for child processes, and Child their
 	// command line, beginning with a name; the role is added at its end.
 	Program string

@@ -17,6 +17,8 @@ type Params struct {
 	Disabled     []string `cf:"master_service_disable" default:"" doc:"Rows of master.cf that are not served: a type, or name/type."`
 	LogPrefixes  []string `cf:"maillog_file_prefixes" default:"/var, /dev/stdout" doc:"Where maillog_file may be."`
 	LogMode      string   `cf:"maillog_file_permissions" default:"0600" doc:"Mode of a log file that is created: 0600, 0640 or 0644."`
+	LogSuffix    string   `cf:"maillog_file_rotate_suffix" default:"%Y%m%d-%H%M%S" doc:"Appended to the name of a log file that is put away, as for strftime(3)."`
+	Compressor   string   `cf:"maillog_file_compressor" default:"gzip" doc:"Program that compresses such a file."`
 	Ports        string   `cf:"known_tcp_ports" default:"lmtp=24, smtp=25, smtps=submissions=465, submission=587" doc:"Names of ports that are known without services(5)."`
 	ImportEnv    []string `cf:"import_environment" default:"MAIL_CONFIG MAIL_DEBUG MAIL_LOGTAG TZ XAUTHORITY DISPLAY LANG=C POSTLOG_SERVICE POSTLOG_HOSTNAME XDG_RUNTIME_DIR" doc:"Environment that processes inherit: name, or name=value."`
 	ThrottleTime string   `cf:"service_throttle_time" default:"60s" doc:"Longest pause before a process that keeps failing is started again."`

@@ -1,6 +1,10 @@
 package run
 
 import (
+	"fmt"
+	"slices"
+	"strings"
+
 	"posthaste/internal/address"
 	"posthaste/internal/config"
 	"posthaste/internal/deliver/local"
@@ -10,6 +14,8 @@ import (
 	"posthaste/internal/receive/smtpd"
 	"posthaste/internal/report"
 	"posthaste/internal/schedule"
+	"posthaste/internal/table"
+	"posthaste/internal/table/open"
 )
 
 // binders bind the parameters that the service of a command uses. They are
@@ -56,4 +62,45 @@ func Check(set *config.Set) error {
 		}
 	}
 	return nil
+}
+
+// Warnings finds what is odd in a configuration: names that nobody knows, settings
+// that have no effect here, and tables that cannot be read.
+func Warnings(set *config.Set) []string {
+	out := config.Analyse(Catalog(), set.Main, set.Master, nil).Warnings()
+	tables := open.New(table.Options{Warn: func(format string, args ...any) {
+		out = append(out, fmt.Sprintf(format, args...))
+	}})
+	defer tables.Close()
+	snap, err := config.New(set.Main, Catalog(), nil)
+	if err != nil {
+		return append(out, err.Error())
+	}
+	types, seen := open.Types(), map[string]bool{}
+	try := func(file string, line int, name, value string) {
+		text, err := snap.Expand(value)
+		if err != nil {
+			return // Check has told
+		}
+		for _, word := range config.SplitList(text) {
+			spec := strings.TrimPrefix(word, "proxy:")
+			kind, path, _ := strings.Cut(spec, ":")
+			if seen[spec] || !strings.HasPrefix(path, "/") || !slices.Contains(types, kind) {
+				continue
+			}
+			seen[spec] = true
+			if _, err := tables.OpenNow(spec); err != nil {
+				out = append(out, fmt.Sprintf("%s, line %d: parameter %s: table %s: %s", file, line, name, spec, err))
+			}
+		}
+	}
+	for _, s := range set.Main.Effective() {
+		try(set.Main.Path, s.Line, s.Name, s.Value)
+	}
+	for _, row := range set.Master.Services {
+		for _, o := range row.Overrides {
+			try(row.File, row.Line, o.Name, o.Value)
+		}
+	}
+	return out
 }

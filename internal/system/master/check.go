@@ -1,0 +1,207 @@
+package master
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+)
+
+// check is `postfix check`: what is wrong and must not be is an error, what is
+// odd a warning.
+func (c *control) check() error {
+	if err := c.integrity(); err != nil {
+		return c.fail("%s", err)
+	}
+	for _, list := range [][]string{c.plan.set.Main.Warnings, c.plan.set.Master.Warnings} {
+		for _, text := range list {
+			c.warn("%s", text)
+		}
+	}
+	if c.options.Warnings != nil {
+		for _, text := range c.options.Warnings(c.plan.set) {
+			c.warn("%s", text)
+		}
+	}
+	c.inspect(true)
+	return nil
+}
+
+// integrity makes what is missing and puts queue files where they belong.
+func (c *control) integrity() error {
+	p := &c.plan.params
+	o, err := p.owner(os.Geteuid() == 0)
+	if err != nil {
+		return err
+	}
+	old := syscall.Umask(0o022)
+	defer syscall.Umask(old)
+	if err := makeRoot(p.Common.QueueDirectory); err != nil {
+		return err
+	}
+	if err := os.Chdir(p.Common.QueueDirectory); err != nil {
+		return fmt.Errorf("queue directory: %w", err)
+	}
+	if err := makeDirectories(p.Common.DataDirectory, o); err != nil {
+		return fmt.Errorf("unable to create missing queue directories: %w", err)
+	}
+	return c.repair()
+}
+
+// repair runs postsuper on some queues, or all. It is a process of its own,
+// since it gives up root's rights.
+func (c *control) repair(queues ...string) error {
+	args := append([]string{c.options.Child[0], "postsuper", "-c", c.plan.set.Dir}, queues...)
+	cmd := &exec.Cmd{Path: c.options.Program, Args: args, Stderr: c.stderr}
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("postsuper: %w", err)
+	}
+	return nil
+}
+
+// inspect warns of files with the wrong owner or mode. deep: of those in the
+// queues, too, which takes long when there are many.
+func (c *control) inspect(deep bool) {
+	p := &c.plan.params
+	o, err := p.owner(os.Geteuid() == 0)
+	if err != nil {
+		return // load has told
+	}
+	root, spool := o.uid, p.Common.QueueDirectory
+	if o.root {
+		root = 0
+	}
+	i := inspector{warn: c.warn, mail: p.Common.MailOwner}
+	i.one(spool+"/.", root, true)
+	i.one(spool+"/pid", root, true)
+	i.tree(c.plan.set.Dir, root, true)
+	i.tree(p.Common.DataDirectory, o.uid, true)
+	for _, d := range directories {
+		path := filepath.Join(spool, d.name)
+		switch {
+		case d.owner == ownerRoot:
+		case d.name == "maildrop" || !deep: // anybody may put files there
+			i.one(path, o.uid, false)
+		default:
+			i.tree(path, o.uid, false)
+		}
+		if d.owner == ownerMailDrop && o.root {
+			i.group(path, o.drop, p.Common.SetgidGroup)
+		}
+	}
+	if o.root {
+		drop := filepath.Join(p.Common.CommandDirectory, "postdrop")
+		i.group(drop, o.drop, p.Common.SetgidGroup)
+		if st, err := os.Stat(drop); err == nil && (st.Mode()&fs.ModeSetgid == 0 || st.Mode().Perm()&0o111 != 0o111) {
+			c.warn("not set-gid or not owner+group+world executable: %s", drop)
+		}
+	}
+	damaged, _ := os.ReadDir(filepath.Join(spool, "corrupt"))
+	for _, d := range damaged {
+		c.warn("damaged message: corrupt/%s", d.Name())
+	}
+}
+
+// inspector looks at files and words what it finds as Postfix does.
+type inspector struct {
+	warn func(format string, args ...any)
+	mail string // mail_owner
+}
+
+// one looks at a single file. Sockets and fifos may belong to anybody.
+func (i *inspector) one(path string, owner int, mode bool) {
+	st, err := os.Lstat(path)
+	if err != nil {
+		if !errors.Is(err, fs.ErrNotExist) {
+			i.warn("%s", err)
+		}
+		return
+	}
+	own := st.Sys().(*syscall.Stat_t)
+	if int(own.Uid) != owner && st.Mode()&(fs.ModeSocket|fs.ModeNamedPipe) == 0 {
+		name := i.mail
+		if owner == 0 {
+			name = "root"
+		}
+		i.warn("not owned by %s: %s", name, path)
+	}
+	switch {
+	case st.Mode()&fs.ModeSymlink != 0:
+		if to, err := os.Readlink(path); mode && err == nil && strings.Contains(to, "/") {
+			i.warn("symlink leaves directory: %s", path)
+		}
+	case mode && st.Mode().Perm()&0o022 != 0:
+		i.warn("group or other writable: %s", path)
+	}
+}
+
+// tree looks at a directory and all below.
+func (i *inspector) tree(dir string, owner int, mode bool) {
+	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+		if err != nil {
+			if !errors.Is(err, fs.ErrNotExist) { // mail comes and goes
+				i.warn("%s", err)
+			}
+			return nil
+		}
+		i.one(dir+"/."+strings.TrimPrefix(path, dir), owner, mode)
+		return nil
+	})
+	if err != nil {
+		i.warn("%s", err)
+	}
+}
+
+func (i *inspector) group(path string, gid int, name string) {
+	st, err := os.Stat(path)
+	if err != nil {
+		i.warn("%s", err)
+		return
+	}
+	if int(st.Sys().(*syscall.Stat_t).Gid) != gid {
+		i.warn("not owned by group %s: %s", name, path)
+	}
+}
+
+// setPermissions gives the directories and the setgid program the owners and
+// modes that they are made with.
+func (c *control) setPermissions() error {
+	p := &c.plan.params
+	o, err := p.owner(os.Geteuid() == 0)
+	if err != nil {
+		return err
+	}
+	if !o.root {
+		return c.fail("set-permissions needs the rights of the superuser")
+	}
+	if err := c.integrity(); err != nil {
+		return c.fail("%s", err)
+	}
+	for _, d := range append(directories[:len(directories):len(directories)], directory{p.Common.DataDirectory, 0o700, ownerMail}) {
+		uid, gid := o.uid, -1
+		switch d.owner {
+		case ownerRoot:
+			uid = 0
+		case ownerMailDrop:
+			gid = o.drop
+		}
+		err = errors.Join(err, os.Chown(d.name, uid, gid), os.Chmod(d.name, d.mode))
+	}
+	drop := filepath.Join(p.Common.CommandDirectory, "postdrop")
+	err = errors.Join(err, os.Chown(drop, 0, o.drop), os.Chmod(drop, 0o755|fs.ModeSetgid))
+	if err != nil {
+		return c.fail("set-permissions: %s", err)
+	}
+	return nil
+}
+
+// upgrade has nothing to do: nothing here needs the rows that later releases of
+// Postfix want to be in master.cf.
+func (c *control) upgrade() error {
+	fmt.Fprintln(c.stderr, "postfix: upgrade-configuration: nothing to do: configuration files are used as they are")
+	return nil
+}
