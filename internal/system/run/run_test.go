@@ -1,7 +1,6 @@
 package run
 
 import (
-	"bytes"
 	"os"
 	"path/filepath"
 	"reflect"
