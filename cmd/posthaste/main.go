@@ -21,12 +21,14 @@ import (
 // commands are all that this program can be.
 var commands = map[string]func(command.Env) int{
 	"child":      func(e command.Env) int { return run.Child(e.Args[1:], e.Stderr) },
+	"mailq":      command.Sendmail,
 	"master":     func(e command.Env) int { return run.MasterMain(e.Args[1:]) },
 	"newaliases": command.Newaliases,
 	"postalias":  command.Postalias,
 	"postconf":   command.Postconf,
 	"postfix":    func(e command.Env) int { return master.Control(e.Args[1:], run.Master(), e.Stderr) },
 	"postmap":    command.Postmap,
+	"sendmail":   command.Sendmail,
 	"quickstart": func(e command.Env) int { return quickstart.Main(e.Args[1:], run.Master(), e.Stdout, e.Stderr) },
 }
 

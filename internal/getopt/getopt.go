@@ -72,3 +72,10 @@ func (o *Options) Next() (option byte, value string, err error) {
 
 // Rest returns the arguments after the options. It is valid after io.EOF.
 func (o *Options) Rest() []string { return o.args }
+
+// InCluster tells whether the next option is part of the same argument as the
+// last one.
+func (o *Options) InCluster() bool { return o.cluster != "" }
+
+// Skip goes over the next n arguments.
+func (o *Options) Skip(n int) { o.args = o.args[n:] }

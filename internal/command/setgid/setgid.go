@@ -35,7 +35,6 @@ type Params struct {
 	VERPDelimiters string        `cf:"default_verp_delimiters" default:"+=" doc:"Delimiters of sendmail -XV."`
 	VERPAllowed    string        `cf:"verp_delimiter_filter" default:"-=+" doc:"Characters that may be VERP delimiters."`
 	FixLineEndings string        `cf:"sendmail_fix_line_endings" default:"always" doc:"When sendmail takes CR LF for a line end: always, strict, never."`
-	HeaderTokens   int           `cf:"header_address_token_limit" default:"10240" min:"1" doc:"Most tokens of an address header that sendmail -t looks at."`
 	PublicShowq    string        `cf:"showq_service_name" default:"showq" doc:"Name of the service that lists the queue."`
 	PublicFlush    string        `cf:"flush_service_name" default:"flush" doc:"Name of the service that starts deliveries on demand."`
 	PublicPickup   string        `cf:"pickup_service_name" default:"pickup" doc:"Name of the service that takes in what lies in maildrop."`
