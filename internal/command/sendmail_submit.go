@@ -49,8 +49,8 @@ func (s *sendmail) submit() error {
 		return err
 	}
 	fault := func(err error) error { return fmt.Errorf("%s(%d): %w", login, os.Getuid(), err) }
-	if err := s.setVERP(); err != nil {
-		return fault(err)
+	if err := s.setVERP(login); err != nil {
+		return err
 	}
 	switch {
 	case s.verify:
@@ -133,7 +133,7 @@ func fullName(u *user.User) string {
 	return name
 }
 
-func (s *sendmail) setVERP() error {
+func (s *sendmail) setVERP(login string) error {
 	v := &s.envelope.VERP
 	if *v == "" {
 		return nil
@@ -145,7 +145,7 @@ func (s *sendmail) setVERP() error {
 		return fmt.Errorf("-V requires two characters from %s", s.p.VERPAllowed)
 	}
 	if s.envelope.Sender == "" {
-		return errors.New("-V option requires non-null sender address")
+		return fmt.Errorf("%s(%d): -V option requires non-null sender address", login, os.Getuid())
 	}
 	return nil
 }

@@ -31,11 +31,11 @@ func (t *Text) line(id, size, at, text string) error {
 // Message prints the line of a message.
 func (t *Text) Message(h Head) error {
 	if t.messages == 0 {
-		id := "-Queue ID-"
+		title := [...]string{"-Queue ID-", "--Size--", "----Arrival Time----", "-Sender/Recipient-------"}
 		if t.wide {
-			id = "----Queue ID-----"
+			title = [...]string{"----Queue ID-----", "--Size--", "---Arrival Time----", "--Sender/Recipient------"}
 		}
-		if err := t.line(id, "--Size--", "----Arrival Time----", "-Sender/Recipient-------"); err != nil {
+		if err := t.line(title[0], title[1], title[2], title[3]); err != nil {
 			return err
 		}
 	} else if err := t.out.WriteByte('\n'); err != nil {

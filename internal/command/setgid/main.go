@@ -13,15 +13,20 @@ import (
 // import_environment's default that mean something to them.
 var environment = []string{"MAIL_CONFIG", "TZ"}
 
+// runtimeAdds is what the Go runtime itself puts into the environment of a
+// setgid program.
+const runtimeAdds = "GOTRACEBACK=none"
+
 // Main prepares the process and runs a command. Before anything of the caller's
 // is used it gets rid of what he prepared: with more rights than his own, the
 // program starts itself again with a clean environment, because the runtime has
 // read GODEBUG and the like before any line of ours.
 func Main(args []string, run func(Env) int) int {
 	raised := isRaised()
-	clean := slices.DeleteFunc(os.Environ(), func(item string) bool { return !wanted(item, raised) })
+	all := slices.DeleteFunc(os.Environ(), func(item string) bool { return item == runtimeAdds })
+	clean := slices.DeleteFunc(slices.Clone(all), func(item string) bool { return !wanted(item, raised) })
 	if raised {
-		if len(clean) < len(os.Environ()) {
+		if len(clean) < len(all) {
 			syscall.Exec("/proc/self/exe", args, clean)
 			// Without /proc: what the runtime has read stays read.
 		}
