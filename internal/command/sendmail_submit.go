@@ -151,8 +151,8 @@ func (s *sendmail) setVERP(login string) error {
 }
 
 var (
-	errNoRecipient = errors.New("Recipient addresses must be specified on the command line or via the -t option") //lint:ignore ST1005 Postfix's text
-	errNoneInside  = errors.New("No recipient addresses found in message header")                                 //lint:ignore ST1005 Postfix's text
+	errNoRecipient = errors.New("Recipient addresses must be specified on the command line or via the -t option")
+	errNoneInside  = errors.New("No recipient addresses found in message header")
 )
 
 // send writes the message as postdrop reads it.

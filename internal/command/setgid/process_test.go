@@ -33,11 +33,12 @@ func program(t *testing.T, name string) string {
 }
 
 // raise makes a program setgid and prepares a run of it by another user.
-func raise(t *testing.T, path string) func(args ...string) *exec.Cmd {
+func raise(t *testing.T, name string) func(args ...string) *exec.Cmd {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("SKIPPED: only root can make a program setgid to another group")
 	}
+	path := program(t, name)
 	if err := os.Chown(path, 0, 2); err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +62,7 @@ var hostile = []string{
 // TestSetgidEnvironment looks at the running program: nothing of a hostile
 // environment is left, it dumps no core and its files are nobody else's.
 func TestSetgidEnvironment(t *testing.T) {
-	run := raise(t, program(t, "postlog"))
+	run := raise(t, "postlog")
 	if _, err := os.Stat("/etc/postfix/main.cf"); err != nil {
 		t.Skip("SKIPPED: no mail system is configured here: ", err)
 	}
@@ -95,7 +96,7 @@ func TestSetgidEnvironment(t *testing.T) {
 
 // TestSetgidConfiguration gives the program the attacker's own configuration.
 func TestSetgidConfiguration(t *testing.T) {
-	run := raise(t, program(t, "postdrop"))
+	run := raise(t, "postdrop")
 	dir := t.TempDir()
 	os.Chmod(filepath.Dir(dir), 0o755)
 	os.Chmod(dir, 0o777)
