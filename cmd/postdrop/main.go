@@ -7,16 +7,22 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"posthaste/internal/command/setgid"
 )
 
 // commands are all that this program can be; it looks at the name it is
 // called by and never at its arguments.
-var commands = map[string]func(args []string) int{}
+var commands = map[string]func(setgid.Env) int{
+	"postdrop":  setgid.Postdrop,
+	"postlog":   setgid.Postlog,
+	"postqueue": setgid.Postqueue,
+}
 
 func main() {
 	if len(os.Args) > 0 {
 		if f := commands[filepath.Base(os.Args[0])]; f != nil {
-			os.Exit(f(os.Args))
+			os.Exit(setgid.Main(os.Args, f))
 		}
 	}
 	fmt.Fprintln(os.Stderr, "postdrop: fatal: unknown command name")

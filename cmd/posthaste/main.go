@@ -21,6 +21,7 @@ import (
 // commands are all that this program can be.
 var commands = map[string]func(command.Env) int{
 	"child":      func(e command.Env) int { return run.Child(e.Args[1:], e.Stderr) },
+	"mailq":      command.Sendmail,
 	"master":     func(e command.Env) int { return run.MasterMain(e.Args[1:]) },
 	"newaliases": command.Newaliases,
 	"postalias":  command.Postalias,
@@ -31,6 +32,7 @@ var commands = map[string]func(command.Env) int{
 	"postlock":   command.Postlock,
 	"postmap":    command.Postmap,
 	"postsuper":  command.Postsuper,
+	"sendmail":   command.Sendmail,
 	"quickstart": func(e command.Env) int { return quickstart.Main(e.Args[1:], run.Master(), e.Stdout, e.Stderr) },
 }
 

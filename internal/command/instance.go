@@ -37,7 +37,7 @@ func openInstance(env Env, dir string) (*instance, error) {
 func (s *instance) queue() (*queue.Queue, error) {
 	return queue.New(queue.Options{
 		FS: queue.DirFS(s.common.QueueDirectory), HashNames: s.common.HashQueueNames,
-		HashDepth: s.common.HashQueueDepth, ShortIDs: !s.common.LongQueueIDs,
+		HashDepth: s.common.HashQueueDepth, ShortIDs: !s.common.LongQueueIDs, Journal: queue.NotesOnly,
 	})
 }
 

@@ -7,6 +7,9 @@ import (
 	"posthaste/internal/config"
 )
 
+// sendmailOptions are all options of sendmail(1).
+const sendmailOptions = "A:B:C:F:GIL:N:O:R:UV:X:b:ce:f:h:imno:p:r:q:tvx"
+
 // Newaliases is newaliases(1): it rebuilds the tables of alias_database, or
 // the file named by -oA. Other options of sendmail(1) are accepted.
 func Newaliases(env Env) int {
@@ -18,7 +21,6 @@ func Newaliases(env Env) int {
 }
 
 func (t *tableTool) newaliases() error {
-	const sendmailOptions = "A:B:C:F:GIL:N:O:R:UV:X:b:ce:f:h:imno:p:r:q:tvx"
 	options := NewOptions(t.env.arguments(), sendmailOptions)
 	list := ""
 	flag, value, err := options.Next()

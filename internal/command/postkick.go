@@ -31,7 +31,7 @@ func Postkick(env Env) int {
 	if err != nil {
 		return env.Fatal("%v", err)
 	}
-	if err := ipc.Trigger(filepath.Join(s.common.QueueDirectory, class, service), request); err != nil {
+	if err := ipc.Trigger(filepath.Join(s.common.QueueDirectory, class, service), request, ipc.TriggerTime); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {
 			env.Warn("unable to look up %s/%s: %s", class, service, table.ErrorText(err))
 		}

@@ -54,6 +54,7 @@ type Common struct {
 	CleanupService        string   `cf:"cleanup_service_name" default:"cleanup" doc:"master.cf service whose -o settings the intake uses."`
 	SMTPUTF8Enable        bool     `cf:"smtputf8_enable" default:"${{$compatibility_level} <level {1} ? {no} : {yes}}" doc:"Offer and accept SMTPUTF8."`
 	ParentMatches         string   `cf:"parent_domain_matches_subdomains" default:"debug_peer_list,fast_flush_domains,mynetworks,permit_mx_backup_networks,qmqpd_authorized_clients,relay_domains,smtpd_access_maps" doc:"Parameters where domain.tld matches subdomains too."`
+	FastFlushDomains      string   `cf:"fast_flush_domains" default:"$relay_domains" doc:"Destinations that postqueue -s and ETRN may ask for (match list)."`
 	HelpfulWarnings       bool     `cf:"helpful_warnings" default:"yes" doc:"Warn about settings that contradict each other or cause trouble."`
 	LongQueueIDs          bool     `cf:"enable_long_queue_ids" default:"yes" doc:"Queue ids that are never reused (Postfix's default is no)."`
 	HashQueueNames        []string `cf:"hash_queue_names" default:"deferred, defer" doc:"Queues with subdirectories."`

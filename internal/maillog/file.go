@@ -1,6 +1,7 @@
 package maillog
 
 import (
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -14,15 +15,16 @@ import (
 // Each line is one write. The file is opened for appending, so that several
 // processes can share it.
 type File struct {
-	file *os.File
+	file io.Writer
 	host string
 	pid  string
 	now  func() time.Time
 }
 
-// NewFile makes a sink on an open file, which stays its owner's. host is
+// NewFile makes a sink on an open file, which stays its owner's, or on anything
+// else that takes one line per Write. host is
 // myhostname; the log shows its first label.
-func NewFile(f *os.File, host string) *File {
+func NewFile(f io.Writer, host string) *File {
 	host, _, _ = strings.Cut(host, ".")
 	return &File{file: f, host: Sanitize(host), pid: strconv.Itoa(os.Getpid()), now: time.Now}
 }

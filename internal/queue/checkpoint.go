@@ -130,6 +130,28 @@ func (j *journal) segments(each func(name string)) error {
 	return err
 }
 
+// release makes the notes of a process that commits no messages durable, and
+// leaves their segment to a sweep.
+func (j *journal) release() error {
+	err := j.syncNotes()
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.cur != nil {
+		j.cur.file.Close()
+		j.cur = nil
+	}
+	return err
+}
+
+// journalInUse tells whether the journal has any segment: then a command that removes
+// messages must note it.
+func (q *Queue) journalInUse() bool {
+	used := false
+	j := journal{fs: q.fs}
+	err := j.segments(func(string) { used = true })
+	return used || err != nil
+}
+
 // close checkpoints and lets go of all files: what remains of the notes is
 // swept by another process or at the next start.
 func (j *journal) close() error {

@@ -27,7 +27,11 @@ type ledger struct {
 
 // open opens a queue as the processes do.
 func (l *ledger) open(seam queue.FS) (*queue.Queue, error) {
-	return queue.New(queue.Options{FS: seam, HashNames: []string{"deferred", "defer", "bounce"}, HashDepth: 1, Journal: l.journal})
+	use := queue.NoJournal
+	if l.journal {
+		use = queue.WholeJournal
+	}
+	return queue.New(queue.Options{FS: seam, HashNames: []string{"deferred", "defer", "bounce"}, HashDepth: 1, Journal: use})
 }
 
 type entry struct {

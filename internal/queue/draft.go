@@ -21,6 +21,7 @@ type Draft struct {
 	began Name // the queue it was created in
 	file  File
 	w     *record.Writer
+	drop  bool // a maildrop file
 	ended bool
 	// journaled tells that a commit may have come as far as the journal.
 	journaled bool
@@ -46,6 +47,16 @@ func (q *Queue) Create(where Name) (*Draft, error) {
 	w := writers.Get().(*record.Writer)
 	w.Reset(f)
 	return &Draft{q: q, id: id, where: where, began: where, file: f, w: w}, nil
+}
+
+// CreateDrop begins a file in maildrop, which is made with the rights of the
+// group that may write there and not of the mail system. Others may read it.
+func (q *Queue) CreateDrop() (*Draft, error) {
+	id, f, err := q.create(Maildrop)
+	if err != nil {
+		return nil, noSpace(err)
+	}
+	return &Draft{q: q, id: id, where: Maildrop, began: Maildrop, file: f, w: record.NewMaildropWriter(f), drop: true}, nil
 }
 
 func (q *Queue) create(where Name) (mail.QueueID, File, error) {
@@ -163,7 +174,11 @@ func (d *Draft) commit() error {
 	if _, err := d.file.TryLock(); err != nil {
 		return err
 	}
-	if err := d.file.Chmod(0o700); err != nil {
+	mode := fs.FileMode(0o700)
+	if d.drop {
+		mode = 0o744
+	}
+	if err := d.file.Chmod(mode); err != nil {
 		return err
 	}
 	if err := d.makeDurable(); err != nil {
@@ -177,7 +192,7 @@ func (d *Draft) commit() error {
 // makeDurable returns when the message survives a power cut: by the journal, or
 // by syncs of its own file and directory when it is large or the journal fails.
 func (d *Draft) makeDurable() error {
-	if whole := d.w.Whole(); whole != nil && d.q.journal != nil {
+	if whole := d.w.Whole(); whole != nil && d.q.journal != nil && !d.q.journal.notesOnly {
 		d.journaled = true
 		if d.q.journal.commit(d.where, d.id, whole) == nil {
 			return nil
@@ -186,7 +201,7 @@ func (d *Draft) makeDurable() error {
 	if err := d.file.Sync(); err != nil {
 		return err
 	}
-	if err := d.q.dirs.Sync(dir(d.q.Path(d.where, d.id))); err != nil {
+	if err := d.syncEntry(); err != nil {
 		return err
 	}
 	if d.began == d.where {
@@ -194,6 +209,16 @@ func (d *Draft) makeDurable() error {
 	}
 	// A rename is whole only when both ends are durable.
 	return d.q.dirs.Sync(dir(d.q.Path(d.began, d.id)))
+}
+
+// syncEntry makes the name of the file durable. Who may write to maildrop
+// cannot open that directory (mode 0730), and has the file do it.
+func (d *Draft) syncEntry() error {
+	err := d.q.dirs.Sync(dir(d.q.Path(d.where, d.id)))
+	if f, able := d.file.(interface{ SyncEntry() error }); able && d.drop && errors.Is(err, fs.ErrPermission) {
+		return f.SyncEntry()
+	}
+	return err
 }
 
 // Discard removes the message as if it had never been. It may be called after
@@ -216,7 +241,7 @@ func (d *Draft) release() {
 		d.file.Close()
 		d.file = nil
 	}
-	if d.w != nil && d.w.Cap() <= keepBuffer {
+	if d.w != nil && !d.drop && d.w.Cap() <= keepBuffer {
 		writers.Put(d.w)
 	}
 	d.w = nil

@@ -23,11 +23,13 @@ const Journal Name = "journal"
 // A process writes segments of its own. A segment is locked by its writer as
 // long as that lives: one without a lock is what a crash left behind.
 type journal struct {
-	fs   FS
-	all  Syncer
-	ids  *idMaker // names of segments
-	now  func() time.Time
-	file []byte // scratch, guarded by mu
+	fs  FS
+	all Syncer
+	ids *idMaker // names of segments
+	now func() time.Time
+	// notesOnly tells that this process commits no messages by the journal.
+	notesOnly bool
+	file      []byte // scratch, guarded by mu
 
 	mu   sync.Mutex
 	cur  *segment   // where frames are appended; nil: opened when needed

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"posthaste/internal/mail"
@@ -64,6 +65,19 @@ func (q *Queue) Close() error {
 		return q.journal.close()
 	}
 	q.syncWritten(func(err error) { failed = err })
+	return failed
+}
+
+// Sync makes all moves and removals so far durable: for a command, before it
+// ends. What it noted in the journal is left to the process that sweeps.
+func (q *Queue) Sync() error {
+	var failed error
+	if j := q.journal; j != nil {
+		failed = j.release()
+	}
+	for d := range q.moved.take() {
+		failed = errors.Join(failed, q.dirs.Sync(d))
+	}
 	return failed
 }
 

@@ -196,6 +196,20 @@ func (f *osFile) Close() error {
 
 func (f *osFile) Sync() error { return pathError("fsync", f.name, unix.Fsync(f.fd)) }
 
+// SyncEntry makes the name durable that a synced file was created or renamed
+// under before that sync, without its directory. On the journalling file systems
+// the sync of the file has done it; for others the whole file system is synced.
+func (f *osFile) SyncEntry() error {
+	var st unix.Statfs_t
+	if err := unix.Fstatfs(f.fd, &st); err == nil {
+		switch st.Type {
+		case unix.EXT4_SUPER_MAGIC, unix.XFS_SUPER_MAGIC, unix.BTRFS_SUPER_MAGIC, unix.F2FS_SUPER_MAGIC, unix.TMPFS_MAGIC:
+			return nil
+		}
+	}
+	return pathError("syncfs", f.name, unix.Syncfs(f.fd))
+}
+
 func (f *osFile) Chmod(mode fs.FileMode) error {
 	return pathError("chmod", f.name, unix.Fchmod(f.fd, uint32(mode.Perm())))
 }

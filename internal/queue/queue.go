@@ -51,13 +51,23 @@ type Options struct {
 	ShortIDs  bool     // enable_long_queue_ids = no
 	// Journal lets several messages share one sync. It needs queue ids that are
 	// never used twice, and is not used with ShortIDs.
-	Journal bool
+	Journal JournalUse
 	// MaxDelay is the longest time a file may be dated into the future before
 	// its time stamp is taken for the mark of a clock that jumped and the file
 	// counts as due (R8). 0: no limit.
 	MaxDelay time.Duration
 	Now      func() time.Time // nil: time.Now
 }
+
+// JournalUse is what a process does with the journal.
+type JournalUse uint8
+
+// The uses.
+const (
+	NoJournal    JournalUse = iota // it removes nothing that others committed
+	NotesOnly                      // a command: notes what it removes, while the journal is in use
+	WholeJournal                   // commits messages by it
+)
 
 // Queue is an open queue directory. It is safe for concurrent use, also by
 // several processes, as long as one of them alone claims messages.
@@ -98,12 +108,12 @@ func New(o Options) (*Queue, error) {
 		delay: o.MaxDelay, now: o.Now, ids: ids,
 	}
 	q.dirs.sync = o.FS.SyncDir
-	if o.Journal && !o.ShortIDs {
+	if o.Journal == WholeJournal && !o.ShortIDs || o.Journal == NotesOnly && q.journalInUse() {
 		all, err := o.FS.Syncer()
 		if err != nil {
 			return nil, err
 		}
-		q.journal = &journal{fs: o.FS, all: all, ids: ids, now: o.Now}
+		q.journal = &journal{fs: o.FS, all: all, ids: ids, now: o.Now, notesOnly: o.Journal == NotesOnly}
 	}
 	return q, nil
 }

@@ -181,11 +181,3 @@ func (q *Queue) awaitCommit(f *Message) error {
 		time.Sleep(step)
 	}
 }
-
-// Sync makes all moves and removals so far durable: for a command, before it
-// ends. A process that lives on uses Flush.
-func (q *Queue) Sync() error {
-	var failed error
-	q.flushMoves(func(err error) { failed = errors.Join(failed, err) })
-	return failed
-}

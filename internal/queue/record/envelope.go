@@ -14,7 +14,7 @@ func itoa(v int64) string { return strconv.FormatInt(v, 10) }
 // are written here, MessageID is not: it belongs to the extracted segment.
 func (f *Writer) Envelope(e *mail.Envelope) {
 	o := &e.Origin
-	f.text(Time, itoa(e.Arrival.Unix()), " ", itoa(int64(e.Arrival.Nanosecond()/1000)))
+	f.Arrival(e.Arrival)
 	if !e.Created.IsZero() {
 		f.Attribute("create_time", itoa(e.Created.Unix()))
 	}
@@ -49,6 +49,25 @@ func (f *Writer) Envelope(e *mail.Envelope) {
 		f.warn = string(appendPadded(nil, e.WarnAt.Unix()))
 	}
 	f.options = e.Options
+}
+
+// Submission writes what stands before the recipients in the stream from
+// sendmail to postdrop, which adds the time.
+func (f *Writer) Submission(e *mail.Envelope) {
+	f.Attribute("envelope_id", e.EnvelopeID)
+	if e.Return != 0 {
+		f.Attribute("ret_flags", itoa(int64(e.Return)))
+	}
+	f.Attribute("rewrite_context", rewriteContext(e.Origin.Remote))
+	f.text(FullName, e.FullName)
+	f.text(Sender, string(e.Sender))
+	f.Attribute("encoding", string(e.Encoding))
+	if e.Trace != 0 {
+		f.Attribute("trace_flags", itoa(int64(e.Trace)))
+	}
+	if e.VERP != "" {
+		f.text(VERP, e.VERP)
+	}
 }
 
 func rewriteContext(remote bool) string {

@@ -75,7 +75,26 @@ func (s *Submission) accepts(segment Segment, t Type) bool {
 	if s.trusted {
 		return segment.Accepts(t)
 	}
-	return strings.IndexByte(dropped[segment], byte(t)) >= 0
+	return segment.Drops(t)
+}
+
+// Drops tells whether a user may drop a record of type t in the segment.
+func (s Segment) Drops(t Type) bool { return strings.IndexByte(dropped[s], byte(t)) >= 0 }
+
+// DropsAttribute tells whether a user may drop a named attribute.
+func DropsAttribute(attribute string) bool {
+	name, value, _ := strings.Cut(attribute, "=")
+	switch name {
+	case "envelope_id", "ret_flags", "dsn_orig_rcpt", "notify_flags":
+		return true
+	case "encoding":
+		return value == "" || value == string(mail.Encoding7Bit) || value == string(mail.Encoding8Bit)
+	case "rewrite_context":
+		return value == rewriteContext(false) || value == rewriteContext(true)
+	case "trace_flags":
+		return value == itoa(int64(mail.TraceVerify)) || value == itoa(int64(mail.TraceRecord))
+	}
+	return false
 }
 
 func (s *Submission) envelopeRecord(p *parser, rec Record) error {
@@ -99,16 +118,15 @@ func (s *Submission) envelopeRecord(p *parser, rec Record) error {
 // allowed tells whether an attribute may come from a user, or, for a file that
 // is sent round again, is still true.
 func (s *Submission) allowed(attribute string) bool {
-	name, value, _ := strings.Cut(attribute, "=")
+	if !s.trusted {
+		return DropsAttribute(attribute)
+	}
+	name, _, _ := strings.Cut(attribute, "=")
 	switch strings.TrimSpace(name) {
-	case "encoding", "rewrite_context", "envelope_id", "ret_flags", "dsn_orig_rcpt", "notify_flags":
-		return true
-	case "trace_flags":
-		return s.trusted || value == "512" || value == "1024"
 	case "create_time", digestAttribute:
 		return false
 	}
-	return s.trusted
+	return true
 }
 
 // skip finds the end of the content, so that it can be read as Content.

@@ -6,6 +6,7 @@ import (
 	"hash/crc32"
 	"io"
 	"strings"
+	"time"
 
 	"posthaste/internal/mail"
 )
@@ -70,6 +71,14 @@ func (f *Writer) Reset(w io.WriterAt) {
 func NewMaildropWriter(w io.WriterAt) *Writer {
 	return &Writer{w: w, buf: make([]byte, 0, 8<<10), lastLine: true, maildrop: true}
 }
+
+// Arrival writes the time of arrival, the first record of a maildrop file.
+func (f *Writer) Arrival(t time.Time) {
+	f.text(Time, itoa(t.Unix()), " ", itoa(int64(t.Nanosecond()/1000)))
+}
+
+// Copy writes a record as it came from a Stream.
+func (f *Writer) Copy(rec Record) { f.putBytes(rec.Type, rec.Data) }
 
 // Cap is how much memory the buffer takes.
 func (f *Writer) Cap() int { return cap(f.buf) }

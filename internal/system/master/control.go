@@ -251,5 +251,5 @@ func (c *control) flush() error {
 	if s.Private {
 		dir = "private"
 	}
-	return ipc.Trigger(c.plan.params.Common.QueueDirectory+"/"+dir+"/qmgr", "AF")
+	return ipc.Trigger(c.plan.params.Common.QueueDirectory+"/"+dir+"/qmgr", "AF", ipc.TriggerTime)
 }

@@ -162,11 +162,11 @@ func hints(dir string) string {
 The mail system is running: SMTP on %[1]s, configuration and mail in %[2]s.
 Try, in another terminal:
 
-  printf 'Subject: hello\n\nHello, Bob.\n' | curl -s --url smtp://%[1]s \
-      --mail-from alice@example.test --mail-rcpt bob@example.test --upload-file -
+  printf 'Subject: hello\n\nHello, Bob.\n' | bin/sendmail -C %[2]s -f alice@example.test bob@example.test
+  bin/mailq -C %[2]s
   cat %[2]s/mail/bob/new/*
-  bin/posthaste postconf -c %[2]s -n
-  bin/posthaste postfix -c %[2]s reload
+  bin/postconf -c %[2]s -n
+  bin/postfix -c %[2]s reload
 
 Ctrl-C stops it. Mail and settings stay in %[2]s for the next time.
 

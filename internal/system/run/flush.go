@@ -5,6 +5,7 @@ import (
 	"context"
 	"net"
 
+	"posthaste/internal/ipc"
 	"posthaste/internal/mail"
 	"posthaste/internal/schedule"
 	"time"
@@ -24,17 +25,17 @@ const (
 
 func (f flushServer) serve(_ context.Context, c net.Conn) {
 	c.SetDeadline(time.Now().Add(triggerTime))
-	out := attributes{bufio.NewWriter(c)}
-	out.announce("queue_flush_protocol")
+	out := ipc.Attributes{Writer: bufio.NewWriter(c)}
+	out.Announce("queue_flush_protocol")
 	if out.Flush() != nil {
 		return
 	}
-	request, err := readAttributes(bufio.NewReader(c))
+	request, err := ipc.ReadAttributes(bufio.NewReader(c))
 	if err != nil {
 		return
 	}
-	out.number("status", int64(f.do(request)))
-	out.end()
+	out.Number("status", int64(f.do(request)))
+	out.End()
 	out.Flush()
 }
 

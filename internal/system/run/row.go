@@ -138,7 +138,7 @@ func (r *row) addresses() (address.Params, address.Deps, error) {
 func (r *row) openQueue(sweep bool) (*queue.Queue, host.Part, error) {
 	q, err := queue.New(queue.Options{
 		FS: queue.DirFS("."), HashNames: r.common.HashQueueNames, HashDepth: r.common.HashQueueDepth,
-		ShortIDs: !r.common.LongQueueIDs, Journal: true,
+		ShortIDs: !r.common.LongQueueIDs, Journal: queue.WholeJournal,
 	})
 	if err != nil {
 		return nil, host.Part{}, err

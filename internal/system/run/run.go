@@ -14,6 +14,7 @@ import (
 	"os"
 
 	"posthaste/internal/address"
+	"posthaste/internal/command/setgid"
 	"posthaste/internal/config"
 	"posthaste/internal/deliver/local"
 	"posthaste/internal/deliver/smtp"
@@ -32,8 +33,7 @@ import (
 func Catalog() *config.Catalog {
 	return config.NewCatalog(
 		address.Params{}, intake.Params{}, local.Params{}, master.Params{}, report.Params{}, schedule.Params{},
-		smtp.Params{}, config.As(smtp.Params{}, "smtp_", "lmtp_"), smtpd.Params{}, virtual.Params{},
-		flushParams{},
+		smtp.Params{}, config.As(smtp.Params{}, "smtp_", "lmtp_"), smtpd.Params{}, virtual.Params{}, setgid.Params{},
 	)
 }
 

@@ -1,8 +1,6 @@
 package run
 
 import (
-	"bufio"
-	"bytes"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -115,17 +113,6 @@ func FuzzSubmission(f *testing.F) {
 	f.Fuzz(func(t *testing.T, frame []byte) {
 		if s, err := decodeSubmission(frame, nil); err == nil && (s.Content.Offset < 0 || s.Content.Length < 0) {
 			t.Errorf("%+v", s)
-		}
-	})
-}
-
-func FuzzAttributes(f *testing.F) {
-	f.Add([]byte("request\x00send_file\x00queue_id\x004abc\x00\x00"))
-	f.Add([]byte("\x00"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		list, err := readAttributes(bufio.NewReader(bytes.NewReader(data)))
-		if err == nil && len(list) > maxAttributes {
-			t.Errorf("%d attributes", len(list))
 		}
 	})
 }

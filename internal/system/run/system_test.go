@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"posthaste/internal/ipc"
 	"posthaste/internal/system/spec"
 )
 
@@ -232,11 +233,11 @@ func (s *system) showq() map[string]string {
 	}
 	defer c.Close()
 	in := bufio.NewReader(c)
-	hello, err := readAttributes(in)
+	hello, err := ipc.ReadAttributes(in)
 	if err != nil || hello["protocol"] != "mail_queue_list_protocol" {
 		s.t.Fatalf("%v %v", hello, err)
 	}
-	list, err := readAttributes(in)
+	list, err := ipc.ReadAttributes(in)
 	if err != nil {
 		s.t.Fatal(err)
 	}

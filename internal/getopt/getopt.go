@@ -1,0 +1,81 @@
+// Package getopt reads command lines as getopt(3) of POSIX does. It touches
+// nothing.
+package getopt
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// Options reads command-line options as getopt(3) of POSIX does: clustered
+// flags (-fn), values attached or apart (-cDIR, -c DIR), `--` ends the
+// options, and so does the first argument that is not one.
+type Options struct {
+	spec    string
+	args    []string
+	cluster string // flags of the current argument not yet returned
+}
+
+// New reads args (without the command name) by spec: each letter is an
+// option, one with a value is followed by ':'.
+func New(args []string, spec string) *Options {
+	return &Options{spec: spec, args: args}
+}
+
+// OptionError is a wrong option. Its text is getopt's.
+type OptionError struct {
+	Option       byte
+	MissingValue bool // else the option is not known
+}
+
+// Error makes *OptionError an error.
+func (e *OptionError) Error() string {
+	if e.MissingValue {
+		return fmt.Sprintf("option requires an argument -- '%c'", e.Option)
+	}
+	return fmt.Sprintf("invalid option -- '%c'", e.Option)
+}
+
+// Next returns the next option and its value, io.EOF when there is none left,
+// or an *OptionError.
+func (o *Options) Next() (option byte, value string, err error) {
+	if o.cluster == "" {
+		if len(o.args) == 0 || len(o.args[0]) < 2 || o.args[0][0] != '-' {
+			return 0, "", io.EOF
+		}
+		first := o.args[0]
+		o.args = o.args[1:]
+		if first == "--" {
+			return 0, "", io.EOF
+		}
+		o.cluster = first[1:]
+	}
+	option, o.cluster = o.cluster[0], o.cluster[1:]
+	at := strings.IndexByte(o.spec, option)
+	if at < 0 || option == ':' {
+		return 0, "", &OptionError{Option: option}
+	}
+	if at+1 == len(o.spec) || o.spec[at+1] != ':' {
+		return option, "", nil
+	}
+	if o.cluster != "" {
+		value, o.cluster = o.cluster, ""
+		return option, value, nil
+	}
+	if len(o.args) == 0 {
+		return 0, "", &OptionError{Option: option, MissingValue: true}
+	}
+	value, o.args = o.args[0], o.args[1:]
+	return option, value, nil
+}
+
+// Rest returns the arguments after the options. It is valid after io.EOF.
+func (o *Options) Rest() []string { return o.args }
+
+// InCluster tells whether the next option is part of the same argument as the
+// last one.
+func (o *Options) InCluster() bool { return o.cluster != "" }
+
+// Skip goes over the next n arguments.
+func (o *Options) Skip(n int) { o.args = o.args[n:] }
