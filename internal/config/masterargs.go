@@ -21,18 +21,26 @@ func splitArgs(text string) ([]string, error) {
 			}
 		}
 		word := text[:end]
-		if word[0] == '{' {
-			switch closingBrace(word) {
-			case len(word) - 1:
-			case -1:
-				return nil, fmt.Errorf("missing '}' in \"%s\"", excerpt(word))
-			default:
-				return nil, fmt.Errorf("syntax error after '}' in \"%s\"", excerpt(word))
-			}
+		if err := checkGroup(word); err != nil {
+			return nil, err
 		}
 		out, text = append(out, word), text[end:]
 	}
 	return out, nil
+}
+
+// checkGroup wants a word that begins with a brace to end with its partner.
+func checkGroup(word string) error {
+	if word[0] != '{' {
+		return nil
+	}
+	switch closingBrace(word) {
+	case len(word) - 1:
+		return nil
+	case -1:
+		return fmt.Errorf("missing '}' in \"%s\"", excerpt(word))
+	}
+	return fmt.Errorf("syntax error after '}' in \"%s\"", excerpt(word))
 }
 
 // ungroup removes the braces of a group and the white space inside them.
@@ -73,6 +81,9 @@ func (s *Service) parseCommand(words []string) error {
 				return errors.New("missing name=value after -o")
 			}
 			setting = words[0]
+		}
+		if err := checkGroup(setting); err != nil { // as in -o{…
+			return err
 		}
 		if err := s.override(ungroup(setting)); err != nil {
 			return err
