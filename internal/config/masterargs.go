@@ -116,8 +116,12 @@ func (s *Service) override(text string) error {
 	if strings.ContainsAny(name, "{}#") {
 		return fmt.Errorf("invalid parameter name: \"%s\"", excerpt(name))
 	}
+	word := formatOverride(name, value)
+	if err := checkGroup(word); err != nil { // white space behind a brace that nothing closes
+		return err
+	}
 	s.Overrides = append(s.Overrides, Override{name, value})
-	s.Fields.Command = append(s.Fields.Command, "-o", formatOverride(name, value))
+	s.Fields.Command = append(s.Fields.Command, "-o", word)
 	return nil
 }
 
