@@ -97,6 +97,9 @@ func FuzzDeliveredTo(f *testing.F) {
 	f.Add("Delivered-To: a\n b\n\nbody\n")
 	f.Add(" \n:\n")
 	f.Fuzz(func(t *testing.T, s string) {
+		if s == "" {
+			return // a queue file holds at least our Received header
+		}
 		if _, err := deliveredTo(content(t, s)); err != nil {
 			t.Error(err)
 		}
