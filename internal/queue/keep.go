@@ -20,6 +20,11 @@ const sweepEvery = 10
 // context ends. With sweep it also makes good what writers that have died left
 // behind; one process of a queue does that. failed is told of errors.
 func (q *Queue) Keep(ctx context.Context, sweep bool, failed func(error)) {
+	if j := q.journal; j != nil && !sweep { // who sweeps commits little
+		if err := j.prepare(); err != nil {
+			failed(err)
+		}
+	}
 	tick := time.NewTicker(SyncInterval)
 	defer tick.Stop()
 	for n := 1; ; n++ {
