@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -31,11 +32,13 @@ type journal struct {
 	notesOnly bool
 	file      []byte // scratch, guarded by mu
 
-	mu    sync.Mutex
-	cur   *segment   // where frames are appended; nil: opened when needed
-	left  []*segment // in use no more, not checkpointed yet
-	spare *segment   // for the next segment; nil: a new file is made
-	owed  []frame    // notes that could not be written
+	mu     sync.Mutex
+	cur    *segment   // where frames are appended; nil: opened when needed
+	left   []*segment // in use no more, not checkpointed yet
+	spare  *segment   // for the next segment; nil: a new file is made
+	owed   []frame    // notes that could not be written
+	failed error      // the last failure that nobody was told of yet
+	rest   time.Time  // after a failure: no further try before
 
 	keep  sync.Mutex // one checkpoint or sweep at a time; guards notes
 	notes []notesFile
@@ -83,10 +86,32 @@ func (j *journal) commit(place Name, id mail.QueueID, file []byte) error {
 	}
 	defer s.users.Done()
 	if err := s.group.Sync(s.name); err != nil {
-		j.abandon(s)
+		j.abandon(s, err)
 		return err
 	}
 	return nil
+}
+
+// errResting is the error of a journal that failed a moment ago.
+var errResting = errors.New("the journal failed and is not tried yet")
+
+// restTime is how long messages are synced file by file after a failure.
+const restTime = time.Second
+
+// fail notes a failure. The caller holds mu.
+func (j *journal) fail(err error) error {
+	j.failed = fmt.Errorf("journal: %w", err)
+	j.rest = j.now().Add(restTime)
+	return j.failed
+}
+
+// failure returns the last failure once.
+func (j *journal) failure() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	err := j.failed
+	j.failed = nil
+	return err
 }
 
 // note writes that a recipient is done or a message is gone. It is durable
@@ -134,9 +159,12 @@ func (j *journal) append(f *frame) (*segment, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.cur == nil {
+		if j.now().Before(j.rest) {
+			return nil, errResting
+		}
 		s, err := j.open()
 		if err != nil {
-			return nil, fmt.Errorf("journal: %w", err)
+			return nil, j.fail(err)
 		}
 		j.cur = s
 	}
@@ -152,7 +180,7 @@ func (j *journal) append(f *frame) (*segment, error) {
 		// The frame may be there in part; nothing behind it could be read.
 		s.bad = true
 		j.leave()
-		return nil, fmt.Errorf("journal: %w", err)
+		return nil, j.fail(err)
 	}
 	s.size += int64(len(b))
 	s.dirty = true
@@ -259,10 +287,11 @@ func (j *journal) keepSpare(name string, f File) {
 
 // abandon takes a segment whose sync failed out of use (R2): what was written
 // to it is not to be trusted, and nothing more is.
-func (j *journal) abandon(s *segment) {
+func (j *journal) abandon(s *segment, why error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	s.bad = true
+	j.fail(why)
 	if j.cur == s {
 		j.leave()
 	}
@@ -290,7 +319,7 @@ func (j *journal) syncNotes() error {
 	defer s.users.Done()
 	err := s.group.Sync(s.name)
 	if err != nil {
-		j.abandon(s)
+		j.abandon(s, err)
 	}
 	return err
 }

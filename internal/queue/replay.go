@@ -327,12 +327,12 @@ func restoreLetter(f File, at int64, done bool) error {
 	if _, err := f.ReadAt(have[:], at); err != nil {
 		return err
 	}
-	if record.Type(have[0]) == record.Done {
-		return nil
-	}
 	letter := record.Recipient
 	if done {
 		letter = record.Done
+	}
+	if have[0] == byte(record.Done) || have[0] == byte(letter) {
+		return nil
 	}
 	_, err := f.WriteAt([]byte{byte(letter)}, at)
 	return err
