@@ -25,6 +25,7 @@ func (q *Queue) sweep() error {
 		}
 	}()
 	var live []string // segments of others, and all notes
+	q.dropLeftovers()
 	err := j.segments(func(name string) {
 		s := q.adopt(name)
 		if s != nil {
@@ -51,6 +52,19 @@ func (q *Queue) sweep() error {
 	}
 	orphans = nil
 	return j.dropNotes()
+}
+
+// dropLeftovers removes what writers that died had not put to use.
+func (q *Queue) dropLeftovers() {
+	q.fs.ReadDir(string(Journal), func(e DirEntry) bool {
+		if isUnused(e.Name) {
+			if s := q.adopt(string(Journal) + "/" + e.Name); s != nil {
+				q.fs.Remove(s.name)
+				s.file.Close()
+			}
+		}
+		return true
+	})
 }
 
 // adopt locks a segment that no living process holds; nil when there is one, or
@@ -82,13 +96,15 @@ type history struct {
 // place is where a committed message's frame lies.
 type place struct {
 	file io.ReaderAt
+	salt uint32
 	at   int64
 }
 
 // read adds the frames of a segment to the history.
 func (h *history) read(s *segment) error {
+	salt := salt(s.name)
 	for at := int64(0); ; {
-		f, next, err := readFrame(s.file, at)
+		f, next, err := readFrame(s.file, salt, at)
 		if errors.Is(err, errFrameEnd) {
 			return nil
 		}
@@ -97,7 +113,7 @@ func (h *history) read(s *segment) error {
 		}
 		switch f.kind {
 		case frameMessage:
-			h.messages[f.id] = place{s.file, at}
+			h.messages[f.id] = place{s.file, salt, at}
 		case frameGone:
 			h.gone[f.id] = true
 			s.notes = true
@@ -231,7 +247,7 @@ func (q *Queue) remark(id mail.QueueID, offsets []int64) error {
 // restore writes a message's file again, wherever it lies, with all marks that
 // are known: its pages may be on the disk in part, or not at all.
 func (q *Queue) restore(id mail.QueueID, from place, marks []int64) error {
-	frame, _, err := readFrame(from.file, from.at)
+	frame, _, err := readFrame(from.file, from.salt, from.at)
 	if err != nil {
 		return err
 	}
@@ -311,12 +327,12 @@ func restoreLetter(f File, at int64, done bool) error {
 	if _, err := f.ReadAt(have[:], at); err != nil {
 		return err
 	}
-	if record.Type(have[0]) == record.Done {
-		return nil
-	}
 	letter := record.Recipient
 	if done {
 		letter = record.Done
+	}
+	if have[0] == byte(record.Done) || have[0] == byte(letter) {
+		return nil
 	}
 	_, err := f.WriteAt([]byte{byte(letter)}, at)
 	return err
