@@ -61,26 +61,17 @@ func TestSmtpSource(t *testing.T) {
 	}
 }
 
-// sourceBody is what smtp-source sends as a body of so many bytes, CRLF counted,
-// and the empty line that smtp-sink adds to each message in its file.
-func sourceBody(size int) string {
-	const width = 80
+// sourceBody is what smtp-source sends for a length: lines that begin with the
+// last digit of their number, and the rest. The empty line is what smtp-sink
+// adds to each message in its file.
+func sourceBody(length int) string {
+	const width = 80 // with CRLF
 	var b strings.Builder
-	n := 1
-	for ; size >= width; n++ {
-		fmt.Fprintf(&b, "%s\n", numbered(n, width-2))
-		size -= width
+	for n := 1; length >= width; n++ {
+		fmt.Fprintf(&b, "%d%s\n", n%10, strings.Repeat("X", width-3))
+		length -= width
 	}
-	if size > 2 {
-		b.WriteString(strings.Repeat("X", size-2) + "\n")
-	}
-	return b.String() + "\n"
-}
-
-// numbered is a line that begins with its number.
-func numbered(n, width int) string {
-	number := fmt.Sprint(n)
-	return number + strings.Repeat("X", width-len(number))
+	return b.String() + strings.Repeat("X", length) + "\n\n"
 }
 
 // startSmtpSink starts smtp-sink, which writes each message to a file m.… in a
