@@ -152,10 +152,16 @@ func must(t *testing.T, i *harness.Instance, name string, args ...string) string
 // arrived waits until a mailbox holds n messages and returns them.
 func arrived(t *testing.T, i *harness.Instance, box string, n int) []string {
 	t.Helper()
+	return delivered(t, filepath.Join(i.Dir, "mail", box), n)
+}
+
+// delivered waits until a maildir holds n messages and returns them.
+func delivered(t *testing.T, maildir string, n int) []string {
+	t.Helper()
 	var found []string
 	err := harness.Until(patience, func() error {
 		found = nil
-		files, _ := filepath.Glob(filepath.Join(i.Dir, "mail", box, "new", "*"))
+		files, _ := filepath.Glob(filepath.Join(maildir, "new", "*"))
 		for _, f := range files {
 			text, err := os.ReadFile(f)
 			if err != nil {
@@ -164,7 +170,7 @@ func arrived(t *testing.T, i *harness.Instance, box string, n int) []string {
 			found = append(found, string(text))
 		}
 		if len(found) < n {
-			return fmt.Errorf("%s: %d messages of %d", box, len(found), n)
+			return fmt.Errorf("%s: %d messages of %d", maildir, len(found), n)
 		}
 		return nil
 	})
@@ -172,7 +178,7 @@ func arrived(t *testing.T, i *harness.Instance, box string, n int) []string {
 		t.Fatal(err)
 	}
 	if len(found) > n {
-		t.Fatalf("%s: %d messages instead of %d:\n%s", box, len(found), n, strings.Join(found, "\n-----\n"))
+		t.Fatalf("%s: %d messages instead of %d:\n%s", maildir, len(found), n, strings.Join(found, "\n-----\n"))
 	}
 	return found
 }
@@ -208,4 +214,30 @@ func waiting(t *testing.T, i *harness.Instance, n int, limit time.Duration) {
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// play holds a dialogue with the SMTP server of a system.
+func play(t *testing.T, i *harness.Instance, dialogue string) {
+	t.Helper()
+	if err := peer.Dialogue(dialogue, "", i.Addr()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// background starts a server, which the test's end stops with a signal and waits
+// for.
+func background(t *testing.T, cmd *exec.Cmd, end os.Signal) {
+	t.Helper()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		cmd.Process.Signal(end)
+		late := time.AfterFunc(patience, func() { cmd.Process.Kill() })
+		defer late.Stop()
+		var exit *exec.ExitError
+		if err := cmd.Wait(); err != nil && !errors.As(err, &exit) {
+			t.Error(err)
+		}
+	})
 }

@@ -60,9 +60,7 @@ S: 250 2.0.0 Ok: queued as {*}
 C: QUIT
 S: 221 {*}
 `
-	if err := peer.Dialogue(text, "", i.Addr()); err != nil {
-		t.Fatal(err)
-	}
+	play(t, i, text)
 	var id string
 	err := harness.Until(patience, func() error {
 		found, _ := filepath.Glob(filepath.Join(i.Spool, "deferred", "*", "*"))

@@ -2,7 +2,6 @@ package interop
 
 import (
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -96,7 +95,7 @@ func startSmtpSink(t *testing.T, program string) (port int, dump string) {
 	}
 	addr := fmt.Sprintf("127.0.0.1:%d", port)
 	cmd := exec.Command(program, append(args, addr, "100")...)
-	background(t, cmd)
+	background(t, cmd, os.Kill)
 	err = harness.Until(patience, func() error {
 		c, err := net.Dial("tcp", addr)
 		if err == nil {
@@ -108,19 +107,4 @@ func startSmtpSink(t *testing.T, program string) (port int, dump string) {
 		t.Fatal(err)
 	}
 	return port, dump
-}
-
-// background starts a server, which the test's end stops.
-func background(t *testing.T, cmd *exec.Cmd) {
-	t.Helper()
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		cmd.Process.Kill()
-		var exit *exec.ExitError
-		if err := cmd.Wait(); err != nil && !errors.As(err, &exit) {
-			t.Error(err)
-		}
-	})
 }
