@@ -86,7 +86,7 @@ func startSmtpSink(t *testing.T, program string) (port int, dump string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"-R", dump, "-d", "m."}
+	args := []string{"-d", "m."}
 	if os.Geteuid() == 0 {
 		if err := os.Chmod(dump, 0o777); err != nil {
 			t.Fatal(err)
@@ -95,6 +95,7 @@ func startSmtpSink(t *testing.T, program string) (port int, dump string) {
 	}
 	addr := fmt.Sprintf("127.0.0.1:%d", port)
 	cmd := exec.Command(program, append(args, addr, "100")...)
+	cmd.Dir = dump
 	background(t, cmd, os.Kill)
 	err = harness.Until(patience, func() error {
 		c, err := net.Dial("tcp", addr)
