@@ -57,7 +57,11 @@ func New(p Params, deps Deps) (*Server, error) {
 	if s.bareLF, err = parseBareLF(p.ForbidBareLF); err != nil {
 		return nil, err
 	}
-	s.check, err = restrictions.New(p.Access, restrictions.Deps{
+	newChecker := restrictions.New
+	if deps.StandAlone {
+		newChecker = restrictions.None
+	}
+	s.check, err = newChecker(p.Access, restrictions.Deps{
 		Log: deps.Log, Tables: deps.Tables, Resolver: deps.Resolver, Class: deps.Class, IsOwn: deps.IsOwn, Sleep: sleep,
 	})
 	if err != nil {
