@@ -120,6 +120,13 @@ func (j *journal) dropNotes() error {
 	return err
 }
 
+// waits tells whether there are notes that others need.
+func (j *journal) waits() bool {
+	j.keep.Lock()
+	defer j.keep.Unlock()
+	return len(j.notes) > 0
+}
+
 // segments calls each for every segment of the journal.
 func (j *journal) segments(each func(name string)) error {
 	err := j.fs.ReadDir(string(Journal), func(e DirEntry) bool {

@@ -30,8 +30,8 @@ type frame struct {
 	kind   frameKind
 	place  Name
 	id     mail.QueueID
-	offset int64  // frameMark: of the recipient's record
-	body   []byte // frameMessage: the whole queue file
+	offset int64  // frameMark: of the recipient's record; framePiece: of the body in the file
+	body   []byte // frameMessage: the whole queue file, or nothing behind pieces
 }
 
 type frameKind uint8
@@ -40,6 +40,7 @@ const (
 	frameMessage frameKind = 1 + iota // a message was committed
 	frameMark                         // a recipient needs no more delivery
 	frameGone                         // the message was removed
+	framePiece                        // something was written to a queue file
 )
 
 // framePlaces are the queues in which a message may be committed; their order

@@ -61,7 +61,7 @@ type segment struct {
 
 // A segment is checkpointed when it has this size or age.
 const (
-	segmentSize = 8 << 20
+	segmentSize = 32 << 20
 	segmentAge  = 10 * time.Second
 )
 
@@ -77,20 +77,28 @@ func isUnused(name string) bool {
 	return strings.HasSuffix(name, newSuffix) || strings.HasSuffix(name, spareSuffix)
 }
 
-// commit writes a message to the journal and returns when it is durable. An
-// error says nothing about the queue file: it can still be synced by itself.
-func (j *journal) commit(place Name, id mail.QueueID, file []byte) error {
-	s, err := j.append(&frame{kind: frameMessage, place: place, id: id, body: file})
+// commit writes the frame of a message and returns when it is durable. Pieces
+// of the message, if there are any, are in the given segment; the commit is void
+// in another one. An error says nothing about the queue file: it can still be
+// synced by itself.
+func (j *journal) commit(f *frame, segment string) error {
+	s, err := j.append(f)
 	if err != nil {
 		return err
 	}
 	defer s.users.Done()
+	if segment != "" && s.name != segment {
+		return errCheckpointed
+	}
 	if err := s.group.Sync(s.name); err != nil {
 		j.abandon(s, err)
 		return err
 	}
 	return nil
 }
+
+// errCheckpointed is the error of a message that a checkpoint came into.
+var errCheckpointed = errors.New("the segment of the message's first pieces was checkpointed")
 
 // errResting is the error of a journal that failed a moment ago.
 var errResting = errors.New("the journal failed and is not tried yet")
@@ -184,7 +192,7 @@ func (j *journal) append(f *frame) (*segment, error) {
 	}
 	s.size += int64(len(b))
 	s.dirty = true
-	s.notes = s.notes || f.kind != frameMessage
+	s.notes = s.notes || f.kind == frameMark || f.kind == frameGone
 	s.users.Add(1)
 	return s, nil
 }

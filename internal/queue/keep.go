@@ -83,6 +83,28 @@ func (q *Queue) syncWritten(failed func(error)) {
 	}
 }
 
+// settleStep is how often Settle looks.
+const settleStep = 20 * time.Millisecond
+
+// Settle makes everything durable in its own file, and waits until no notes of
+// this process depend on segments of others, which end at about the same time,
+// or until ctx ends.
+func (q *Queue) Settle(ctx context.Context) error {
+	if q.journal == nil {
+		return nil
+	}
+	for {
+		if err := q.journal.checkpoint(); err != nil || !q.journal.waits() {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(settleStep):
+		}
+	}
+}
+
 // Close makes everything durable in its own file and ends the use of the
 // journal: afterwards the directories alone are the queue.
 func (q *Queue) Close() error {

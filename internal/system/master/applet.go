@@ -190,9 +190,28 @@ func background(args []string, a *arguments, o *Options) error {
 	case string(text) == startedText:
 		return nil
 	case len(text) > 0:
+		awaitEnd(cmd)
 		return errors.New(string(text))
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return fmt.Errorf("the mail system does not serve mail after %s: see the log", startTime)
 	}
+	awaitEnd(cmd)
 	return errors.New("the mail system did not start: see the log")
+}
+
+// endTime is how long a master that could not start may take to leave.
+const endTime = 10 * time.Second
+
+// awaitEnd waits for the end of a master that could not start: its locks are
+// free then, and it can be started again.
+func awaitEnd(cmd *exec.Cmd) {
+	ended := make(chan struct{})
+	go func() {
+		cmd.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+	case <-time.After(endTime):
+	}
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 )
@@ -78,6 +79,7 @@ func (c *control) inspect(deep bool) {
 	i := inspector{warn: c.warn, mail: p.Common.MailOwner}
 	i.one(spool+"/.", root, true)
 	i.one(spool+"/pid", root, true)
+	i.apart = []string{spool, p.Common.DataDirectory} // may lie below the configuration
 	i.tree(c.plan.set.Dir, root, true)
 	i.tree(p.Common.DataDirectory, o.uid, true)
 	for _, d := range directories {
@@ -108,8 +110,9 @@ func (c *control) inspect(deep bool) {
 
 // inspector looks at files and words what it finds as Postfix does.
 type inspector struct {
-	warn func(format string, args ...any)
-	mail string // mail_owner
+	warn  func(format string, args ...any)
+	mail  string   // mail_owner
+	apart []string // directories that are looked at for themselves
 }
 
 // one looks at a single file. Sockets and fifos may belong to anybody.
@@ -141,7 +144,10 @@ func (i *inspector) one(path string, owner int, mode bool) {
 
 // tree looks at a directory and all below.
 func (i *inspector) tree(dir string, owner int, mode bool) {
-	err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.IsDir() && path != dir && slices.Contains(i.apart, path) {
+			return fs.SkipDir
+		}
 		if err != nil {
 			if !errors.Is(err, fs.ErrNotExist) { // mail comes and goes
 				i.warn("%s", err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 
@@ -50,7 +51,10 @@ func Control(args []string, o Options, stderr io.Writer) int {
 		err = errors.New(controlUsage)
 	}
 	if err == nil {
-		o.ConfigDir = config.Dir(a, os.Getenv)
+		// postsuper, which is called from here, wants an absolute name.
+		o.ConfigDir, err = filepath.Abs(config.Dir(a, os.Getenv))
+	}
+	if err == nil {
 		err = runControl(words[0], &o, stderr)
 	}
 	var done said

@@ -2,10 +2,12 @@ package run
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"posthaste/internal/address"
 	"posthaste/internal/config"
@@ -133,6 +135,10 @@ func (r *row) addresses() (address.Params, address.Deps, error) {
 	return p, address.Deps{Tables: r.tables, Own: append(interfaces, proxies...), Log: r.log}, err
 }
 
+// settleTime is how long a process that leaves waits for the other to leave the
+// journal.
+const settleTime = 2 * time.Second
+
 // openQueue opens the queue in the working directory, and makes the part that
 // keeps it durable. sweep is for the one process that owns the whole queue.
 func (r *row) openQueue(sweep bool) (*queue.Queue, host.Part, error) {
@@ -150,6 +156,10 @@ func (r *row) openQueue(sweep bool) (*queue.Queue, host.Part, error) {
 			q.Keep(context.WithoutCancel(ctx), sweep, func(err error) { r.log.Warning("queue: %s", err) })
 			return nil
 		},
-		Close: q.Close,
+		Close: func() error {
+			ctx, cancel := context.WithTimeout(context.Background(), settleTime)
+			defer cancel()
+			return errors.Join(q.Settle(ctx), q.Close())
+		},
 	}, nil
 }
