@@ -165,6 +165,8 @@ func (c *command) readQueue(p showq.Printer) error {
 	return showq.ReadQueue(q, c.warn, p)
 }
 
+const notConfigured = "Flush service is not configured for destination \"%.100s\""
+
 const mailSystemDown = "Cannot flush mail queue - mail system is down"
 
 // flush asks the queue manager to try everything.
@@ -208,7 +210,7 @@ func (c *command) flushSite(site string) error {
 		return err
 	}
 	if !eligible {
-		return c.fail("Flush service is not configured for destination \"%s\"", site)
+		return c.fail(notConfigured, site)
 	}
 	return c.ask(site, "send_site", "site", site)
 }
@@ -247,8 +249,10 @@ func (c *command) ask(target, request, name, value string) error {
 		return c.fail("%s", mailSystemDown)
 	case answer["status"] == "-1":
 		return c.fail("%s", mailSystemDown)
-	case answer["status"] == "-2":
+	case answer["status"] == "3":
 		return c.fail("Cannot flush mail queue - invalid request: \"%.100s\"", target)
+	case answer["status"] == "4":
+		return c.fail(notConfigured, target)
 	}
 	return nil
 }
