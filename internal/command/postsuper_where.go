@@ -80,7 +80,7 @@ func (p *postsuper) chosen() error {
 func (p *postsuper) choice(s selected, a queue.Action, now time.Time) error {
 	f := finder{action: a, in: p.in}
 	looked := &counted{showq.Filter(s.expr, now, &f), newProgress(p.env.Stderr, p.env.Name())}
-	err := showq.ReadQueue(p.queue, p.warn, looked)
+	err := showq.ReadQueue(p.queue, !s.expr.Uses(selection.Reason), p.warn, looked)
 	looked.bar.end()
 	if err != nil {
 		return err

@@ -29,6 +29,8 @@ type lister struct {
 	// clients adds from where a message came. Postfix's own postqueue gives up a
 	// listing with attributes that it does not know.
 	clients bool
+	// brief leaves the reasons of delays out, which are in files of their own.
+	brief bool
 }
 
 // listed are the queues in the order of the listing.
@@ -51,7 +53,7 @@ func (w writer) Write(b []byte) (int, error) {
 // fails; only the last is an error. What cannot be read is told to warn and
 // left out.
 func List(ctx context.Context, q *queue.Queue, warn func(format string, args ...any), w io.Writer) error {
-	return lister{q, warn, attributes(w), false}.list(ctx)
+	return lister{q, warn, attributes(w), false, false}.list(ctx)
 }
 
 func attributes(w io.Writer) ipc.Attributes {
@@ -82,10 +84,10 @@ func (s lister) list(ctx context.Context) error {
 }
 
 // ReadQueue lists a queue as it lies there, without a server, with what List
-// cannot tell.
-func ReadQueue(q *queue.Queue, warn func(format string, args ...any), p Printer) error {
+// cannot tell; brief leaves out the reasons of delays, and takes less time.
+func ReadQueue(q *queue.Queue, brief bool, warn func(format string, args ...any), p Printer) error {
 	from, to := io.Pipe()
-	go func() { to.CloseWithError(lister{q, warn, attributes(to), true}.list(context.Background())) }()
+	go func() { to.CloseWithError(lister{q, warn, attributes(to), true, brief}.list(context.Background())) }()
 	defer from.Close()
 	return Read(from, p)
 }
@@ -119,7 +121,7 @@ func (s lister) message(name queue.Name, id mail.QueueID) error {
 	}
 	why := map[mail.Address]string{}
 	within := map[int64]string{} // an alias waits for a destination of its own
-	if name != queue.Incoming {
+	if name != queue.Incoming && !s.brief {
 		log, err := s.queue.ReadLog(queue.DeferLog, id)
 		if err != nil && !errors.Is(err, queue.ErrGone) {
 			s.warn("defer log of %s: %s", id, err)

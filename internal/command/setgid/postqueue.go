@@ -162,7 +162,7 @@ func (c *command) readQueue(p showq.Printer) error {
 	if err != nil {
 		return err
 	}
-	return showq.ReadQueue(q, c.warn, p)
+	return showq.ReadQueue(q, false, c.warn, p)
 }
 
 const notConfigured = "Flush service is not configured for destination \"%.100s\""
