@@ -46,22 +46,16 @@ func (q *Queue) AddSite(site string, id mail.QueueID) error {
 	}
 	path := q.sitePath(site)
 	for range idTries {
-		f, err := q.fs.Append(path, 0o600)
-		if errors.Is(err, fs.ErrNotExist) && q.makeHash(path) == nil {
-			f, err = q.fs.Append(path, 0o600)
-		}
+		f, st, err := q.openLog(path)
 		if err != nil {
 			return err
 		}
-		st, err := lockLog(f)
 		// The log may have been removed before it was locked.
-		if now, gone := q.fs.Lstat(path); err == nil && (gone != nil || now.Inode != st.Inode) {
+		if now, gone := q.fs.Lstat(path); gone != nil || now.Inode != st.Inode {
 			f.Close()
 			continue
 		}
-		if err == nil {
-			_, err = f.WriteAt([]byte(string(id)+"\n"), st.Size)
-		}
+		_, err = f.WriteAt([]byte(string(id)+"\n"), st.Size)
 		return errors.Join(err, f.Close())
 	}
 	return fmt.Errorf("%s: removed again and again", path)

@@ -48,47 +48,45 @@ func (p *parser) fail(at int, format string, args ...any) *Error {
 
 // or reads comparisons that are joined by or, and what binds tighter.
 func (p *parser) or(depth int) (node, error) {
-	var list anyOf
-	for {
-		n, err := p.and(depth)
-		if err != nil {
-			return nil, err
-		}
-		if inner, same := n.(anyOf); same {
-			list = append(list, inner...)
-		} else {
-			list = append(list, n)
-		}
-		if !p.keyword("or") {
-			break
-		}
+	list, err := p.joined("or", depth, p.and, func(n node) []node { inner, _ := n.(anyOf); return inner })
+	if err != nil || len(list) == 1 {
+		return first(list), err
 	}
-	if len(list) == 1 {
-		return list[0], nil
-	}
-	return list, nil
+	return anyOf(list), nil
 }
 
 func (p *parser) and(depth int) (node, error) {
-	var list allOf
+	list, err := p.joined("and", depth, p.unary, func(n node) []node { inner, _ := n.(allOf); return inner })
+	if err != nil || len(list) == 1 {
+		return first(list), err
+	}
+	return allOf(list), nil
+}
+
+func first(list []node) node {
+	if len(list) == 0 {
+		return nil
+	}
+	return list[0]
+}
+
+// joined reads a list of what next reads, joined by a word. A part that is such
+// a list itself, in parentheses, becomes a part of this one.
+func (p *parser) joined(word string, depth int, next func(int) (node, error), parts func(node) []node) (list []node, err error) {
 	for {
-		n, err := p.unary(depth)
+		n, err := next(depth)
 		if err != nil {
 			return nil, err
 		}
-		if inner, same := n.(allOf); same {
+		if inner := parts(n); inner != nil {
 			list = append(list, inner...)
 		} else {
 			list = append(list, n)
 		}
-		if !p.keyword("and") {
-			break
+		if !p.keyword(word) {
+			return list, nil
 		}
 	}
-	if len(list) == 1 {
-		return list[0], nil
-	}
-	return list, nil
 }
 
 // unary reads a comparison, or one in parentheses or behind not.
