@@ -1,6 +1,7 @@
 # make build   compile everything into bin/
 # make run     a mail system to try out, on this terminal, without root
-# make test    all tests
+# make test    all tests; TEST=-oracle runs the scenarios against the real Postfix too
+# make fuzz    every fuzz test in turn, FUZZTIME each (30s)
 # make bench   speed, side by side with the real Postfix
 # make crash   kill processes under load, ours and the real Postfix, and count what became of each message
 # make lint    formatting, vet, staticcheck
@@ -12,7 +13,7 @@ export CGO_ENABLED = 0
 COMMANDS = postfix postconf postmap postalias newaliases sendmail mailq postsuper postcat postkick postlock qshape
 SETGID   = postqueue postlog
 
-.PHONY: build run test lint bench crash
+.PHONY: build run test fuzz lint bench crash
 
 build:
 	$(GO) build -trimpath -o bin/posthaste ./cmd/posthaste
@@ -24,7 +25,10 @@ run: build
 	@bin/posthaste quickstart var
 
 test: build
-	@scripts/test
+	@scripts/test $(TEST)
+
+fuzz:
+	@scripts/fuzz
 
 lint:
 	@test -z "$$(gofmt -l cmd internal test)" || { gofmt -l cmd internal test; exit 1; }

@@ -63,10 +63,6 @@ type sendmail struct {
 // 0 or 75, or that of the other command.
 func Sendmail(env Env) int {
 	s := sendmail{env: env}
-	if env.wantsHelp() {
-		fmt.Fprint(env.Stdout, sendmailHelp)
-		return 0
-	}
 	code, err := s.run()
 	if err != nil {
 		var bad *OptionError
@@ -78,13 +74,6 @@ func Sendmail(env Env) int {
 		return exitTempFail
 	}
 	return code
-}
-
-// wantsHelp tells whether the first argument is --help. An address cannot be
-// meant: it would be an option.
-func (env Env) wantsHelp() bool {
-	args := env.arguments()
-	return len(args) > 0 && args[0] == "--help"
 }
 
 func (s *sendmail) run() (int, error) {
@@ -119,7 +108,7 @@ func (s *sendmail) run() (int, error) {
 	case modeDaemon:
 		return s.call("postfix", append(verbose, "start")...)
 	case modeStandAlone:
-		return 0, errors.New("-bs is not supported; use the SMTP port, or a message on standard input")
+		return 0, s.standAlone()
 	}
 	return 0, s.submit()
 }

@@ -9,31 +9,6 @@ import (
 	"posthaste/internal/mail"
 )
 
-const sendmailHelp = `usage: sendmail [option ...] [recipient ...]
-
-  -t           take recipients from To, Cc and Bcc (Resent- ones when there are any)
-  -f, -r ADDR  envelope sender
-  -F NAME      full name of the sender, for a message without From
-  -i, -oi      a line with only a dot does not end the message
-  -B TYPE      body type: 7BIT or 8BITMIME
-  -G           the message comes from elsewhere: do not complete its addresses
-  -N WHEN      send notices on: failure, delay, success; or never
-  -R WHAT      what to return in notices: full or hdrs
-  -V ENVID     envelope id for notices
-  -XV[xy]      a sender address of its own for each recipient (VERP)
-  -v           mail a report of the first delivery attempt
-  -bv          mail a report of what would be done; deliver nothing
-  -bm          read a message and deliver it (default)
-  -bp          list the queue (mailq)
-  -bi, -I      rebuild the alias tables (newaliases); -oATABLE names the table
-  -bd, -bl     start the mail system
-  -q           try to deliver all queued mail now
-  -qIID        try to deliver one message now
-  -qRSITE      try to deliver the mail for one site now
-  -C DIR       configuration directory, or its main.cf
-  -A -h -L -m -O -o7 -o8 -om -oX -p -U -X -qTIME -bh -bH  accepted and ignored
-`
-
 // readOptions reads the command line.
 func (s *sendmail) readOptions() error {
 	o := NewOptions(s.env.arguments(), sendmailOptions)

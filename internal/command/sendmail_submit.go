@@ -219,6 +219,7 @@ type postdrop struct {
 	cmd *exec.Cmd
 	in  io.WriteCloser
 	out *bufio.Reader
+	id  mail.QueueID // of the file in maildrop
 }
 
 // startPostdrop starts it and waits until it is ready.
@@ -242,6 +243,7 @@ func (s *sendmail) startPostdrop() (*postdrop, error) {
 		d.abort()
 		return nil, fmt.Errorf("unable to execute %s -r: Application error", d.cmd.Path)
 	}
+	d.id = mail.QueueID(hello["queue_id"])
 	return d, nil
 }
 
@@ -254,15 +256,23 @@ func (d *postdrop) abort() {
 	d.cmd.Wait()
 }
 
-// postdropStatus are the texts of the bits of postdrop's answer, most telling
-// first.
-var postdropStatus = []struct {
-	bit  int
-	text string
-}{
-	{1, "internal protocol error"}, {2, "queue file write error"}, {4, "message file too big"},
-	{8, "message content rejected"}, {16, "too many hops"}, {64, "no recipients specified"},
-	{256, "service unavailable"}, {512, "service denied"},
+// dropRefusal is why postdrop did not take a message: a bit of its answer, the
+// text for it, and the codes that go with it in SMTP.
+type dropRefusal struct {
+	bit   int
+	reply int
+	code  string
+	text  string
+}
+
+func (r *dropRefusal) Error() string { return r.text }
+
+// dropRefusals are all refusals, most telling first.
+var dropRefusals = []dropRefusal{
+	{1, 451, "4.3.0", "internal protocol error"}, {2, 451, "4.3.0", "queue file write error"},
+	{4, 552, "5.3.4", "message file too big"}, {8, 550, "5.7.1", "message content rejected"},
+	{16, 554, "5.4.0", "too many hops"}, {64, 550, "5.1.0", "no recipients specified"},
+	{256, 451, "4.7.1", "service unavailable"}, {512, 550, "5.7.1", "service denied"},
 }
 
 // finish reads the answer.
@@ -281,9 +291,9 @@ func (d *postdrop) finish() error {
 	case answer["reason"] != "":
 		return errors.New(answer["reason"])
 	}
-	for _, s := range postdropStatus {
-		if status&s.bit != 0 {
-			return errors.New(s.text)
+	for i := range dropRefusals {
+		if r := &dropRefusals[i]; status&r.bit != 0 {
+			return r
 		}
 	}
 	return errWrite

@@ -42,7 +42,8 @@ func TestCatalogConflicts(t *testing.T) {
 		F float64 `cf:"x" default:"5"`
 	}
 	type hidden struct {
-		f string `cf:"y"` //nolint:unused // what the test is about
+		//lint:ignore U1000 it cannot be set, which is what the test is about
+		f string `cf:"y"`
 	}
 	for _, bad := range []any{other{}, wrongType{}, hidden{}, 5, nil} {
 		if c := NewCatalog(sample{}, bad); len(c.Conflicts()) != 1 {

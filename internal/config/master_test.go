@@ -147,8 +147,11 @@ func FuzzParseMaster(f *testing.F) {
 			// What we write means what we read.
 			for _, fold := range []bool{false, true} {
 				again, err := ParseMaster("master.cf", []byte(FormatService(s, fold)+"\n"))
-				if err != nil || len(again.Rows) != 1 {
-					t.Fatalf("%q: %d rows, %v", FormatService(s, fold), len(again.Rows), err)
+				if err != nil {
+					t.Fatalf("%q: %v", FormatService(s, fold), err)
+				}
+				if len(again.Rows) != 1 {
+					t.Fatalf("%q: %d rows", FormatService(s, fold), len(again.Rows))
 				}
 				r := again.Rows[0]
 				if diff := cmp.Diff(s, r, cmpopts.IgnoreUnexported(Service{}), cmpopts.IgnoreFields(Service{}, "Line")); diff != "" {

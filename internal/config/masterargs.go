@@ -21,18 +21,26 @@ func splitArgs(text string) ([]string, error) {
 			}
 		}
 		word := text[:end]
-		if word[0] == '{' {
-			switch closingBrace(word) {
-			case len(word) - 1:
-			case -1:
-				return nil, fmt.Errorf("missing '}' in \"%s\"", excerpt(word))
-			default:
-				return nil, fmt.Errorf("syntax error after '}' in \"%s\"", excerpt(word))
-			}
+		if err := checkGroup(word); err != nil {
+			return nil, err
 		}
 		out, text = append(out, word), text[end:]
 	}
 	return out, nil
+}
+
+// checkGroup wants a word that begins with a brace to end with its partner.
+func checkGroup(word string) error {
+	if word[0] != '{' {
+		return nil
+	}
+	switch closingBrace(word) {
+	case len(word) - 1:
+		return nil
+	case -1:
+		return fmt.Errorf("missing '}' in \"%s\"", excerpt(word))
+	}
+	return fmt.Errorf("syntax error after '}' in \"%s\"", excerpt(word))
 }
 
 // ungroup removes the braces of a group and the white space inside them.
@@ -74,6 +82,9 @@ func (s *Service) parseCommand(words []string) error {
 			}
 			setting = words[0]
 		}
+		if err := checkGroup(setting); err != nil { // as in -o{…
+			return err
+		}
 		if err := s.override(ungroup(setting)); err != nil {
 			return err
 		}
@@ -105,8 +116,12 @@ func (s *Service) override(text string) error {
 	if strings.ContainsAny(name, "{}#") {
 		return fmt.Errorf("invalid parameter name: \"%s\"", excerpt(name))
 	}
+	word := formatOverride(name, value)
+	if err := checkGroup(word); err != nil { // white space behind a brace that nothing closes
+		return err
+	}
 	s.Overrides = append(s.Overrides, Override{name, value})
-	s.Fields.Command = append(s.Fields.Command, "-o", formatOverride(name, value))
+	s.Fields.Command = append(s.Fields.Command, "-o", word)
 	return nil
 }
 

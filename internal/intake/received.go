@@ -3,6 +3,7 @@ package intake
 import (
 	"time"
 
+	"posthaste/internal/config"
 	"posthaste/internal/mail"
 )
 
@@ -22,33 +23,45 @@ func (m *Message) received(b []byte) []byte {
 		b = append(append(b, ")\n\tid "...), m.ID()...)
 		return appendDate(append(b, "; "...), m.envelope.Arrival)
 	}
-	helo := o.Client.Helo
+	only := mail.Address("")
+	if m.given == 1 {
+		only = m.shown
+	}
+	return AppendReceived(b, c, &m.envelope, m.ID(), only, m.door.options.Trace)
+}
+
+// AppendReceived appends the Received header of a message from an SMTP client,
+// as far as the envelope tells of it. only is the one recipient of the message,
+// empty when there are several; trace is as in Options.
+func AppendReceived(b []byte, c *config.Common, e *mail.Envelope, id mail.QueueID, only mail.Address, trace []string) []byte {
+	client := &e.Origin.Client
+	helo := client.Helo
 	if helo == "" {
-		helo = o.Client.Name
+		helo = client.Name
 	}
 	b = append(append(b, "Received: from "...), helo...)
-	b = append(append(b, " ("...), o.Client.Name...)
-	b = append(append(b, " ["...), literal(o.Client.Address)...)
+	b = append(append(b, " ("...), client.Name...)
+	b = append(append(b, " ["...), literal(client.Address)...)
 	b = append(b, "])"...)
-	for _, line := range m.door.options.Trace {
+	for _, line := range trace {
 		b = append(append(b, "\n\t"...), line...)
 	}
 	b = append(append(b, "\n\tby "...), c.MyHostname...)
 	b = append(append(append(b, " ("...), c.MailName...), ") with "...)
-	b = append(append(append(b, m.withProtocol()...), " id "...), m.ID()...)
-	if m.given == 1 {
-		b = append(append(b, "\n\tfor <"...), m.shown.Quoted()...)
+	b = append(append(append(b, withProtocol(e)...), " id "...), id...)
+	if only != "" {
+		b = append(append(b, "\n\tfor <"...), only.Quoted()...)
 		b = append(b, ">; "...)
 	} else {
 		b = append(b, ";\n\t"...)
 	}
-	return appendDate(b, m.envelope.Arrival)
+	return appendDate(b, e.Arrival)
 }
 
 // withProtocol is the protocol of the session as RFC 6531 section 4.3 names it
 // when the client asked for SMTPUTF8.
-func (m *Message) withProtocol() string {
-	if p := m.envelope.Origin.Client.Protocol; p != "ESMTP" || m.envelope.Options&mail.OptionSMTPUTF8 == 0 {
+func withProtocol(e *mail.Envelope) string {
+	if p := e.Origin.Client.Protocol; p != "ESMTP" || e.Options&mail.OptionSMTPUTF8 == 0 {
 		return p
 	}
 	return "UTF8SMTP"

@@ -1,6 +1,7 @@
 package ipc
 
 import (
+	"bytes"
 	"reflect"
 	"testing"
 	"time"
@@ -75,12 +76,28 @@ func FuzzMailWords(f *testing.F) {
 	f.Add(e.Frame())
 	f.Fuzz(func(t *testing.T, frame []byte) {
 		d := NewDecoder(frame)
-		d.Envelope()
-		d.Recipient()
+		envelope, rcpt := d.Envelope(), d.Recipient()
 		st := d.Status()
 		if st.Action.LogName() == "" { // an index that must be in range
 			t.Error("an action without a name")
 		}
-		d.Done()
+		if d.Done() != nil {
+			return
+		}
+		// What is understood is understood in the same way when it is passed on.
+		var once, twice Encoder
+		for _, e := range []*Encoder{&once, &twice} {
+			e.Envelope(&envelope)
+			e.Recipient(rcpt)
+			e.Status(st)
+			again := NewDecoder(e.Frame())
+			envelope, rcpt, st = again.Envelope(), again.Recipient(), again.Status()
+			if err := again.Done(); err != nil {
+				t.Fatalf("% x: %v", e.Frame(), err)
+			}
+		}
+		if !bytes.Equal(once.Frame(), twice.Frame()) {
+			t.Errorf("% x became % x", once.Frame(), twice.Frame())
+		}
 	})
 }

@@ -40,7 +40,11 @@ func (j *journal) checkpoint() error {
 			return err
 		}
 		for _, s := range left {
-			j.retire(s.name, s.file, s.notes)
+			if !s.notes && !s.bad && j.fs.Rename(s.name, s.name+spareSuffix) == nil {
+				j.keepSpare(s.name+spareSuffix, s.file)
+			} else {
+				j.retire(s.name, s.file, s.notes)
+			}
 		}
 	}
 	return j.dropNotes()
@@ -116,10 +120,10 @@ func (j *journal) dropNotes() error {
 	return err
 }
 
-// segments calls each for every file of the journal but those being made.
+// segments calls each for every segment of the journal.
 func (j *journal) segments(each func(name string)) error {
 	err := j.fs.ReadDir(string(Journal), func(e DirEntry) bool {
-		if !e.Dir && !strings.HasSuffix(e.Name, newSuffix) {
+		if !e.Dir && !isUnused(e.Name) {
 			each(string(Journal) + "/" + e.Name)
 		}
 		return true
@@ -164,6 +168,11 @@ func (j *journal) close() error {
 	j.notes = nil
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if s := j.spare; s != nil {
+		j.fs.Remove(s.name)
+		s.file.Close()
+		j.spare = nil
+	}
 	if s := j.cur; s != nil { // empty, or written to by somebody who did not hear of the end
 		if s.size == 0 {
 			j.fs.Remove(s.name)

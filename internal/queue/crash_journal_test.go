@@ -1,6 +1,7 @@
 package queue_test
 
 import (
+	"strings"
 	"time"
 
 	"posthaste/internal/queue"
@@ -47,7 +48,7 @@ func journaled(fsys *strictfs.FS, seam queue.FS, ackEarly bool) *ledger {
 		m.MarkDone(m.Info.Entries[0])
 		m.Defer(time.Unix(1, 0))
 	}
-	c := l.accept(fsys, in, "third", false, ackEarly)
+	c := l.accept(fsys, in, strings.Repeat("third, in pieces. ", 4000), false, ackEarly)
 	if m := claim(c, queue.Incoming); m != nil {
 		finish(fsys, manager, m, c)
 	}
@@ -67,6 +68,7 @@ func journaled(fsys *strictfs.FS, seam queue.FS, ackEarly bool) *ledger {
 		m.Release()
 	}
 	tick(manager, true)
+	l.accept(fsys, in, strings.Repeat("large, and held. ", 4000), true, ackEarly)
 	in.Close()
 	manager.Close()
 	l.accept(fsys, in, "fifth", false, ackEarly)

@@ -23,8 +23,7 @@ type Draft struct {
 	w     *record.Writer
 	drop  bool // a maildrop file
 	ended bool
-	// journaled tells that a commit may have come as far as the journal.
-	journaled bool
+	log   pieces
 }
 
 var writers = sync.Pool{New: func() any { return new(record.Writer) }}
@@ -44,9 +43,9 @@ func (q *Queue) Create(where Name) (*Draft, error) {
 	if err != nil {
 		return nil, noSpace(err)
 	}
-	w := writers.Get().(*record.Writer)
-	w.Reset(f)
-	return &Draft{q: q, id: id, where: where, began: where, file: f, w: w}, nil
+	d := &Draft{q: q, id: id, where: where, began: where, file: f, w: writers.Get().(*record.Writer)}
+	d.w.Reset(d)
+	return d, nil
 }
 
 // CreateDrop begins a file in maildrop, which is made with the rights of the
@@ -166,6 +165,7 @@ func (d *Draft) Commit(context.Context) error {
 }
 
 func (d *Draft) commit() error {
+	d.log.last = true
 	if err := d.w.End(); err != nil {
 		return err
 	}
@@ -192,11 +192,8 @@ func (d *Draft) commit() error {
 // makeDurable returns when the message survives a power cut: by the journal, or
 // by syncs of its own file and directory when it is large or the journal fails.
 func (d *Draft) makeDurable() error {
-	if whole := d.w.Whole(); whole != nil && d.q.journal != nil && !d.q.journal.notesOnly {
-		d.journaled = true
-		if d.q.journal.commit(d.where, d.id, whole) == nil {
-			return nil
-		}
+	if d.commitJournal() {
+		return nil
 	}
 	if err := d.file.Sync(); err != nil {
 		return err
@@ -228,7 +225,7 @@ func (d *Draft) Discard() {
 		return
 	}
 	d.ended = true
-	if d.journaled {
+	if d.log.tried {
 		d.q.noteGone(d.id) // a commit that failed must not come back
 	}
 	d.q.fs.Remove(d.q.Path(d.where, d.id))

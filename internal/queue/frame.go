@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"io"
 	"slices"
+	"strings"
 
 	"posthaste/internal/mail"
 )
@@ -16,7 +17,8 @@ import (
 // stands behind it was never synced together with anything before it.
 //
 //	 0  magic
-//	 4  CRC-32C of everything behind it
+//	 4  CRC-32C of the segment's name and everything behind this field: frames
+//	    of a segment that was written in the same file before do not count
 //	 8  kind
 //	 9  place: index in framePlaces
 //	10  length of the queue id
@@ -28,8 +30,8 @@ type frame struct {
 	kind   frameKind
 	place  Name
 	id     mail.QueueID
-	offset int64  // frameMark: of the recipient's record
-	body   []byte // frameMessage: the whole queue file
+	offset int64  // frameMark: of the recipient's record; framePiece: of the body in the file
+	body   []byte // frameMessage: the whole queue file, or nothing behind pieces
 }
 
 type frameKind uint8
@@ -38,6 +40,7 @@ const (
 	frameMessage frameKind = 1 + iota // a message was committed
 	frameMark                         // a recipient needs no more delivery
 	frameGone                         // the message was removed
+	framePiece                        // something was written to a queue file
 )
 
 // framePlaces are the queues in which a message may be committed; their order
@@ -56,8 +59,14 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // errFrameEnd says that no further frame of a segment is whole.
 var errFrameEnd = errors.New("end of the journal segment")
 
+// salt is what the checksums of a segment begin with.
+func salt(segment string) uint32 {
+	name := strings.TrimSuffix(segment, notesSuffix)
+	return crc32.Checksum([]byte(name), castagnoli)
+}
+
 // appendTo appends the encoded frame to b.
-func (f *frame) appendTo(b []byte) ([]byte, error) {
+func (f *frame) appendTo(b []byte, salt uint32) ([]byte, error) {
 	place := max(slices.Index(framePlaces, f.place), 0)
 	if len(f.id) > 255 || len(f.body) > maxFrameBody {
 		return b, fmt.Errorf("journal: message %s does not fit into a frame", f.id)
@@ -69,13 +78,13 @@ func (f *frame) appendTo(b []byte) ([]byte, error) {
 	b = binary.LittleEndian.AppendUint64(b, uint64(f.offset))
 	b = append(b, f.id...)
 	b = append(b, f.body...)
-	binary.LittleEndian.PutUint32(b[start+4:], crc32.Checksum(b[start+8:], castagnoli))
+	binary.LittleEndian.PutUint32(b[start+4:], crc32.Update(salt, castagnoli, b[start+8:]))
 	return b, nil
 }
 
-// readFrame reads the frame at an offset and returns the offset behind it.
+// readFrame reads the frame at an offset of a segment with this salt and returns the offset behind it.
 // errFrameEnd means that there is none; other errors are I/O errors.
-func readFrame(r io.ReaderAt, at int64) (f frame, next int64, err error) {
+func readFrame(r io.ReaderAt, salt uint32, at int64) (f frame, next int64, err error) {
 	var head [frameHead]byte
 	if err := readFull(r, head[:], at); err != nil {
 		return f, at, err
@@ -89,7 +98,7 @@ func readFrame(r io.ReaderAt, at int64) (f frame, next int64, err error) {
 	if err := readFull(r, rest, at+frameHead); err != nil {
 		return f, at, err
 	}
-	sum := crc32.Update(crc32.Checksum(head[8:], castagnoli), castagnoli, rest)
+	sum := crc32.Update(crc32.Update(salt, castagnoli, head[8:]), castagnoli, rest)
 	if sum != binary.LittleEndian.Uint32(head[4:]) {
 		return f, at, errFrameEnd
 	}

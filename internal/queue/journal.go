@@ -3,6 +3,7 @@ package queue
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -31,10 +32,13 @@ type journal struct {
 	notesOnly bool
 	file      []byte // scratch, guarded by mu
 
-	mu   sync.Mutex
-	cur  *segment   // where frames are appended; nil: opened when needed
-	left []*segment // in use no more, not checkpointed yet
-	owed []frame    // notes that could not be written
+	mu     sync.Mutex
+	cur    *segment   // where frames are appended; nil: opened when needed
+	left   []*segment // in use no more, not checkpointed yet
+	spare  *segment   // for the next segment; nil: a new file is made
+	owed   []frame    // notes that could not be written
+	failed error      // the last failure that nobody was told of yet
+	rest   time.Time  // after a failure: no further try before
 
 	keep  sync.Mutex // one checkpoint or sweep at a time; guards notes
 	notes []notesFile
@@ -44,12 +48,14 @@ type journal struct {
 // notes are guarded by journal.mu.
 type segment struct {
 	name  string
+	salt  uint32
 	file  File
 	group dirSyncs // syncs of file
 	size  int64
 	born  time.Time
 	dirty bool           // something was written after the last sync began
 	notes bool           // it has marks or removals
+	bad   bool           // a write or sync failed
 	users sync.WaitGroup // commits between their write and the end of their sync
 }
 
@@ -62,22 +68,58 @@ const (
 // suffixes of files in the journal's directory.
 const (
 	newSuffix   = ".new"   // being made: not locked yet
+	spareSuffix = ".spare" // of use no more, kept for the next segment
 	notesSuffix = ".notes" // checkpointed: only its marks and removals still count
 )
 
-// commit writes a message to the journal and returns when it is durable. An
-// error says nothing about the queue file: it can still be synced by itself.
-func (j *journal) commit(place Name, id mail.QueueID, file []byte) error {
-	s, err := j.append(&frame{kind: frameMessage, place: place, id: id, body: file})
+// isUnused tells whether a file of the journal is no segment.
+func isUnused(name string) bool {
+	return strings.HasSuffix(name, newSuffix) || strings.HasSuffix(name, spareSuffix)
+}
+
+// commit writes the frame of a message and returns when it is durable. Pieces
+// of the message, if there are any, are in the given segment; the commit is void
+// in another one. An error says nothing about the queue file: it can still be
+// synced by itself.
+func (j *journal) commit(f *frame, segment string) error {
+	s, err := j.append(f)
 	if err != nil {
 		return err
 	}
 	defer s.users.Done()
+	if segment != "" && s.name != segment {
+		return errCheckpointed
+	}
 	if err := s.group.Sync(s.name); err != nil {
-		j.abandon(s)
+		j.abandon(s, err)
 		return err
 	}
 	return nil
+}
+
+// errCheckpointed is the error of a message that a checkpoint came into.
+var errCheckpointed = errors.New("the segment of the message's first pieces was checkpointed")
+
+// errResting is the error of a journal that failed a moment ago.
+var errResting = errors.New("the journal failed and is not tried yet")
+
+// restTime is how long messages are synced file by file after a failure.
+const restTime = time.Second
+
+// fail notes a failure. The caller holds mu.
+func (j *journal) fail(err error) error {
+	j.failed = fmt.Errorf("journal: %w", err)
+	j.rest = j.now().Add(restTime)
+	return j.failed
+}
+
+// failure returns the last failure once.
+func (j *journal) failure() error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	err := j.failed
+	j.failed = nil
+	return err
 }
 
 // note writes that a recipient is done or a message is gone. It is durable
@@ -125,14 +167,17 @@ func (j *journal) append(f *frame) (*segment, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.cur == nil {
+		if j.now().Before(j.rest) {
+			return nil, errResting
+		}
 		s, err := j.open()
 		if err != nil {
-			return nil, fmt.Errorf("journal: %w", err)
+			return nil, j.fail(err)
 		}
 		j.cur = s
 	}
 	s := j.cur
-	b, err := f.appendTo(j.file[:0])
+	b, err := f.appendTo(j.file[:0], s.salt)
 	if err != nil {
 		return nil, err
 	}
@@ -141,41 +186,35 @@ func (j *journal) append(f *frame) (*segment, error) {
 	}
 	if _, err := s.file.WriteAt(b, s.size); err != nil {
 		// The frame may be there in part; nothing behind it could be read.
+		s.bad = true
 		j.leave()
-		return nil, fmt.Errorf("journal: %w", err)
+		return nil, j.fail(err)
 	}
 	s.size += int64(len(b))
 	s.dirty = true
-	s.notes = s.notes || f.kind != frameMessage
+	s.notes = s.notes || f.kind == frameMark || f.kind == frameGone
 	s.users.Add(1)
 	return s, nil
 }
 
 // open makes a segment. Its name leads to it durably, and it is locked, before
-// anybody can take it for a segment.
+// anybody can take it for a segment. The caller holds mu.
 func (j *journal) open() (*segment, error) {
 	name := string(Journal) + "/" + string(j.ids.next(j.now()))
-	f, err := j.fs.Create(name+newSuffix, 0o600)
+	from, f, err := j.takeFile(name)
 	if err != nil {
 		return nil, err
 	}
-	ok, err := f.TryLock()
-	if err == nil && !ok {
-		err = errors.New("new segment is locked by somebody else")
-	}
-	if err == nil {
-		err = j.fs.Rename(name+newSuffix, name)
-	}
-	if err == nil {
+	if err = j.fs.Rename(from, name); err == nil {
 		err = j.fs.SyncDir(string(Journal))
 	}
 	if err != nil {
 		f.Close()
-		j.fs.Remove(name + newSuffix)
+		j.fs.Remove(from)
 		j.fs.Remove(name)
 		return nil, err
 	}
-	s := &segment{name: name, file: f, born: j.now()}
+	s := &segment{name: name, salt: salt(name), file: f, born: j.now()}
 	s.group.sync = func(string) error {
 		j.mu.Lock()
 		s.dirty = false
@@ -185,11 +224,82 @@ func (j *journal) open() (*segment, error) {
 	return s, nil
 }
 
-// abandon takes a segment whose sync failed out of use (R2): what was written
-// to it is not to be trusted, and nothing more is.
-func (j *journal) abandon(s *segment) {
+// takeFile finds a locked file for a segment: the spare one, in which syncs are
+// cheaper because no blocks have to be found for it, or a new one.
+func (j *journal) takeFile(name string) (string, File, error) {
+	if s := j.spare; s != nil {
+		j.spare = nil
+		return s.name, s.file, nil
+	}
+	f, err := j.createLocked(name + newSuffix)
+	return name + newSuffix, f, err
+}
+
+func (j *journal) createLocked(name string) (File, error) {
+	f, err := j.fs.Create(name, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	ok, err := f.TryLock()
+	if err == nil && !ok {
+		err = fmt.Errorf("%s is locked by somebody else", name)
+	}
+	if err != nil {
+		f.Close()
+		j.fs.Remove(name)
+		return nil, err
+	}
+	return f, nil
+}
+
+// prepare makes a spare file whose blocks are all there, when there is none.
+func (j *journal) prepare() error {
+	j.mu.Lock()
+	need := j.spare == nil && j.cur == nil
+	j.mu.Unlock()
+	if !need {
+		return nil
+	}
+	name := string(Journal) + "/" + string(j.ids.next(j.now())) + spareSuffix
+	f, err := j.createLocked(name)
+	if err != nil {
+		return err
+	}
+	zeros := make([]byte, 1<<20)
+	for at := int64(0); at < segmentSize && err == nil; at += int64(len(zeros)) {
+		_, err = f.WriteAt(zeros, at)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if err != nil {
+		f.Close()
+		j.fs.Remove(name)
+		return err
+	}
+	j.keepSpare(name, f)
+	return nil
+}
+
+// keepSpare keeps a file for the next segment, or removes it when there is one.
+func (j *journal) keepSpare(name string, f File) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if j.spare != nil {
+		j.fs.Remove(name)
+		f.Close()
+		return
+	}
+	j.spare = &segment{name: name, file: f}
+}
+
+// abandon takes a segment whose sync failed out of use (R2): what was written
+// to it is not to be trusted, and nothing more is.
+func (j *journal) abandon(s *segment, why error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	s.bad = true
+	j.fail(why)
 	if j.cur == s {
 		j.leave()
 	}
@@ -217,7 +327,7 @@ func (j *journal) syncNotes() error {
 	defer s.users.Done()
 	err := s.group.Sync(s.name)
 	if err != nil {
-		j.abandon(s)
+		j.abandon(s, err)
 	}
 	return err
 }

@@ -20,19 +20,47 @@ const sweepEvery = 10
 // context ends. With sweep it also makes good what writers that have died left
 // behind; one process of a queue does that. failed is told of errors.
 func (q *Queue) Keep(ctx context.Context, sweep bool, failed func(error)) {
+	if j := q.journal; j != nil && !sweep { // who sweeps commits little
+		if err := j.prepare(); err != nil {
+			failed(err)
+		}
+	}
 	tick := time.NewTicker(SyncInterval)
 	defer tick.Stop()
+	idle := make(chan bool, 1) // one slow piece of work at a time, beside the ticks
+	idle <- true
 	for n := 1; ; n++ {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
-			q.syncWritten(failed)
-			if sweep && n%sweepEvery == 0 && q.journal != nil {
-				if err := q.sweep(); err != nil {
-					failed(err)
-				}
-			}
+		}
+		q.syncWritten(failed)
+		if q.journal == nil {
+			continue
+		}
+		select {
+		case <-idle:
+			go func() {
+				q.checkpointWhenDue(sweep && n%sweepEvery == 0, failed)
+				idle <- true
+			}()
+		default:
+		}
+	}
+}
+
+// checkpointWhenDue makes all queue files durable when enough was written since
+// the last time.
+func (q *Queue) checkpointWhenDue(sweep bool, failed func(error)) {
+	if q.journal.due() {
+		if err := q.journal.checkpoint(); err != nil {
+			failed(err)
+		}
+	}
+	if sweep {
+		if err := q.sweep(); err != nil {
+			failed(err)
 		}
 	}
 }
@@ -43,10 +71,8 @@ func (q *Queue) syncWritten(failed func(error)) {
 		if err := j.syncNotes(); err != nil {
 			failed(err)
 		}
-		if j.due() {
-			if err := j.checkpoint(); err != nil {
-				failed(err)
-			}
+		if err := j.failure(); err != nil {
+			failed(err)
 		}
 		return // the journal knows of all removals, and a move may be undone
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"maps"
 	"slices"
 	"strings"
 
@@ -25,6 +26,7 @@ func (q *Queue) sweep() error {
 		}
 	}()
 	var live []string // segments of others, and all notes
+	q.dropLeftovers()
 	err := j.segments(func(name string) {
 		s := q.adopt(name)
 		if s != nil {
@@ -53,6 +55,19 @@ func (q *Queue) sweep() error {
 	return j.dropNotes()
 }
 
+// dropLeftovers removes what writers that died had not put to use.
+func (q *Queue) dropLeftovers() {
+	q.fs.ReadDir(string(Journal), func(e DirEntry) bool {
+		if isUnused(e.Name) {
+			if s := q.adopt(string(Journal) + "/" + e.Name); s != nil {
+				q.fs.Remove(s.name)
+				s.file.Close()
+			}
+		}
+		return true
+	})
+}
+
 // adopt locks a segment that no living process holds; nil when there is one, or
 // when it ended meanwhile.
 func (q *Queue) adopt(name string) *segment {
@@ -74,21 +89,29 @@ func (q *Queue) adopt(name string) *segment {
 
 // history is what segments tell.
 type history struct {
-	messages map[mail.QueueID]place
+	messages map[mail.QueueID]*logged
 	gone     map[mail.QueueID]bool
 	marks    map[mail.QueueID][]int64
 }
 
-// place is where a committed message's frame lies.
+// logged is a message in a segment.
+type logged struct {
+	commit *place // nil: it was not committed
+	pieces []place
+}
+
+// place is where a frame lies.
 type place struct {
 	file io.ReaderAt
+	salt uint32
 	at   int64
 }
 
 // read adds the frames of a segment to the history.
 func (h *history) read(s *segment) error {
+	salt, checkpointed := salt(s.name), strings.HasSuffix(s.name, notesSuffix)
 	for at := int64(0); ; {
-		f, next, err := readFrame(s.file, at)
+		f, next, err := readFrame(s.file, salt, at)
 		if errors.Is(err, errFrameEnd) {
 			return nil
 		}
@@ -96,8 +119,20 @@ func (h *history) read(s *segment) error {
 			return err
 		}
 		switch f.kind {
-		case frameMessage:
-			h.messages[f.id] = place{s.file, at}
+		case frameMessage, framePiece:
+			if checkpointed {
+				break
+			}
+			m := h.messages[f.id]
+			if m == nil {
+				m = &logged{}
+				h.messages[f.id] = m
+			}
+			if f.kind == framePiece {
+				m.pieces = append(m.pieces, place{s.file, salt, at})
+			} else {
+				m.commit = &place{s.file, salt, at}
+			}
 		case frameGone:
 			h.gone[f.id] = true
 			s.notes = true
@@ -110,7 +145,7 @@ func (h *history) read(s *segment) error {
 }
 
 func newHistory() *history {
-	return &history{messages: map[mail.QueueID]place{}, gone: map[mail.QueueID]bool{}, marks: map[mail.QueueID][]int64{}}
+	return &history{messages: map[mail.QueueID]*logged{}, gone: map[mail.QueueID]bool{}, marks: map[mail.QueueID][]int64{}}
 }
 
 // replay brings every message of the orphaned segments into the state in which
@@ -121,10 +156,8 @@ func (q *Queue) replay(orphans []*segment, live []string) error {
 		if err := h.read(s); err != nil {
 			return err
 		}
-		if strings.HasSuffix(s.name, notesSuffix) {
-			h.messages = withoutThose(h.messages, s.file)
-		}
 	}
+	maps.DeleteFunc(h.messages, func(_ mail.QueueID, m *logged) bool { return m.commit == nil })
 	missing := map[mail.QueueID]bool{}
 	for id := range h.messages {
 		if !q.present(id) {
@@ -147,9 +180,9 @@ func (q *Queue) replay(orphans []*segment, live []string) error {
 		delete(h.messages, id)
 		failed = errors.Join(failed, q.forget(id))
 	}
-	for id, at := range h.messages {
+	for id, m := range h.messages {
 		if missing[id] || q.present(id) {
-			failed = errors.Join(failed, q.restore(id, at, slices.Concat(h.marks[id], others.marks[id])))
+			failed = errors.Join(failed, q.restore(id, m, slices.Concat(h.marks[id], others.marks[id])))
 		}
 		delete(h.marks, id)
 	}
@@ -159,16 +192,6 @@ func (q *Queue) replay(orphans []*segment, live []string) error {
 		}
 	}
 	return failed
-}
-
-// withoutThose leaves out the messages of a file that is kept for its notes.
-func withoutThose(messages map[mail.QueueID]place, file io.ReaderAt) map[mail.QueueID]place {
-	for id, p := range messages {
-		if p.file == file {
-			delete(messages, id)
-		}
-	}
-	return messages
 }
 
 func (q *Queue) readNotes(h *history, name string) error {
@@ -230,18 +253,20 @@ func (q *Queue) remark(id mail.QueueID, offsets []int64) error {
 
 // restore writes a message's file again, wherever it lies, with all marks that
 // are known: its pages may be on the disk in part, or not at all.
-func (q *Queue) restore(id mail.QueueID, from place, marks []int64) error {
-	frame, _, err := readFrame(from.file, from.at)
+func (q *Queue) restore(id mail.QueueID, m *logged, marks []int64) error {
+	where, body, err := m.image()
 	if err != nil {
 		return err
 	}
-	info, err := record.Read(bytes.NewReader(frame.body), 0)
+	info, err := record.Read(bytes.NewReader(body), 0)
 	if err != nil {
-		return nil // the file was damaged when it was committed; Claim tells
+		// The file was damaged when it was committed, or its first pieces were
+		// checkpointed and it was synced by itself: Claim tells.
+		return nil
 	}
 	n, st, err := q.Find(id)
 	if errors.Is(err, ErrGone) {
-		n, st = frame.place, Stat{}
+		n, st = where, Stat{}
 		f, err := q.createFile(q.Path(n, id))
 		if err != nil {
 			return err
@@ -255,7 +280,7 @@ func (q *Queue) restore(id mail.QueueID, from place, marks []int64) error {
 		return err
 	}
 	defer f.Close()
-	if err := overlay(f, st.Size, frame.body, info, marks); err != nil {
+	if err := overlay(f, st.Size, body, info, marks); err != nil {
 		return err
 	}
 	if !st.Ready() && st.Mode.Perm()&^0o600 == 0 {
@@ -311,12 +336,12 @@ func restoreLetter(f File, at int64, done bool) error {
 	if _, err := f.ReadAt(have[:], at); err != nil {
 		return err
 	}
-	if record.Type(have[0]) == record.Done {
-		return nil
-	}
 	letter := record.Recipient
 	if done {
 		letter = record.Done
+	}
+	if have[0] == byte(record.Done) || have[0] == byte(letter) {
+		return nil
 	}
 	_, err := f.WriteAt([]byte{byte(letter)}, at)
 	return err

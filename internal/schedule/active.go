@@ -14,6 +14,7 @@ import (
 type urgency struct {
 	any        bool // a retry time that has not come, and defer_transports
 	unthrottle bool // that a transport or destination is dead
+	fresh      bool // the message came just now and has never been tried
 }
 
 // claimAs begins to make a message active.
@@ -74,7 +75,9 @@ func (s *Scheduler) open(from queue.Name, id mail.QueueID, u urgency) (*message,
 		m.deferred = int(info.Unfinished)
 		return m, batch{}
 	}
-	if err := s.queue.RemoveLog(queue.DeferLog, id); err != nil {
+	if u.fresh {
+		m.unrecorded.Store(true)
+	} else if err := s.queue.RemoveLog(queue.DeferLog, id); err != nil {
 		s.log.Warning("%s: remove the old defer log: %s", id, err)
 	}
 	return m, s.readFirst(m)

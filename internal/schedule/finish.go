@@ -83,6 +83,9 @@ func (s *Scheduler) readThrough(m *message) error {
 // sendRecorded sends the notices for which recipients are recorded, from this
 // attempt or from one that a crash cut short. false: not all could be sent.
 func (s *Scheduler) sendRecorded(m *message) bool {
+	if m.unrecorded.Load() {
+		return true
+	}
 	ok := true
 	if s.hasLog(queue.BounceLog, m.id) {
 		ok = s.notify(m, NoticeBounce, queue.BounceLog)

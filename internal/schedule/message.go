@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"posthaste/internal/mail"
@@ -20,6 +21,8 @@ type message struct {
 
 	mu    sync.Mutex // one call to claim at a time
 	claim Claim
+	// unrecorded tells that there is no bounce or trace log for sure.
+	unrecorded atomic.Bool
 
 	jobs     map[*transport]*job
 	next     record.Position // unread recipients begin here; 0: none

@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"context"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -50,19 +51,30 @@ func TestPartsAreToldOneByOne(t *testing.T) {
 // the recipient is done, or with what was deferred for too long.
 func TestPartsThatWait(t *testing.T) {
 	bubble(t, func(t *testing.T, w *fakeWorld) {
-		full := mail.Defer("4.2.2", "full")
+		var emptied atomic.Bool
 		w.agent = func(_ context.Context, r deliver.Request, done func(mail.RecipientIndex, mail.Status)) error {
+			full := mail.Defer("4.2.2", "full")
+			if emptied.Load() {
+				full = mail.Sent("2.0.0", "ok")
+			}
 			done(0, alias(r, map[mail.Address]mail.Status{"bad@c.test": mail.Bounce("5.1.1", "unknown"), "full@c.test": full},
 				"full@c.test", "bad@c.test"))
 			return nil
 		}
 		f := w.queue.add("A1", queue.Incoming, "alias@c.test")
 		w.run(func(s *Scheduler) {
+			w.queue.mu.Lock()
 			waiting := w.queue.logs[queue.DeferLog]["A1"]
-			if len(w.notices) != 0 || f.done[1] || len(waiting) != 2 || len(w.queue.logs[queue.BounceLog]["A1"]) != 0 {
-				t.Errorf("notices %v, marks %v, defer log %+v", w.notices, f.done, waiting)
+			if f.done[1] || len(waiting) != 2 || len(w.queue.logs[queue.BounceLog]["A1"]) != 0 {
+				t.Errorf("marks %v, defer log %+v", f.done, waiting)
 			}
-			full = mail.Sent("2.0.0", "ok")
+			w.queue.mu.Unlock()
+			w.mu.Lock()
+			if len(w.notices) != 0 {
+				t.Errorf("notices %v", w.notices)
+			}
+			w.mu.Unlock()
+			emptied.Store(true)
 			time.Sleep(time.Hour)
 			synctest.Wait()
 		})

@@ -121,7 +121,7 @@ func (s *Scheduler) loop(ctx context.Context) {
 			f()
 			s.drain()
 		case id := <-hints:
-			s.claim(&s.incoming, id)
+			s.claimAs(&s.incoming, id, urgency{any: s.incoming.flush, fresh: true})
 		case id, more := <-incoming:
 			s.found(&s.incoming, id, more)
 		case id, more := <-deferred:

@@ -99,6 +99,12 @@ func (s *Scheduler) settle(m *message, r record.Entry, st mail.Status, a attempt
 	return out
 }
 
+// appendLog records a result from which a notice will be made.
+func (s *Scheduler) appendLog(kind queue.Name, m *message, e queue.LogEntry) error {
+	m.unrecorded.Store(false)
+	return s.queue.AppendLog(kind, m.id, e)
+}
+
 // record writes a final result to the log of a notice, and tells whether there
 // is one now.
 func (s *Scheduler) record(m *message, r record.Entry, x *settled) bool {
@@ -114,7 +120,7 @@ func (s *Scheduler) record(m *message, r record.Entry, x *settled) bool {
 		}
 		return true
 	case x.st.Action == mail.Bounced:
-		if err := s.queue.AppendLog(queue.BounceLog, m.id, entry); err != nil {
+		if err := s.appendLog(queue.BounceLog, m, entry); err != nil {
 			// Without a record there would be no notice: try again later.
 			s.log.Warning("%s: bounce log: %s", m.id, err)
 			x.st = mail.Defer("4.3.0", "bounce service failure")
@@ -124,7 +130,7 @@ func (s *Scheduler) record(m *message, r record.Entry, x *settled) bool {
 		return true
 	case s.traced(m, x.to, x.st):
 		entry.Status.Reason = via(x.st)
-		if err := s.queue.AppendLog(queue.TraceLog, m.id, entry); err != nil {
+		if err := s.appendLog(queue.TraceLog, m, entry); err != nil {
 			s.log.Warning("%s: trace log: %s", m.id, err)
 		}
 		return true
@@ -185,7 +191,7 @@ func asReport(st mail.Status) (mail.Status, string) {
 // report hands on the result of a probe, or records that of sendmail -bv.
 func (s *Scheduler) report(m *message, e queue.LogEntry) error {
 	if m.about.Info.Trace&mail.TraceProbe == 0 {
-		return s.queue.AppendLog(queue.TraceLog, m.id, e)
+		return s.appendLog(queue.TraceLog, m, e)
 	}
 	n := s.notice(m, NoticeProbe, "")
 	n.Results = []queue.LogEntry{e}

@@ -3,6 +3,7 @@ package showq
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
@@ -112,8 +113,15 @@ func FuzzRead(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var b bytes.Buffer
 		p := NewJSON(bufio.NewWriter(&b))
-		if err := Read(bytes.NewReader(data), p); err != nil && !errors.Is(err, ErrMalformed) {
+		err := Read(bytes.NewReader(data), p)
+		if err != nil && !errors.Is(err, ErrMalformed) {
 			t.Errorf("%v", err)
+		}
+		// Whatever a listing holds, each line that is made of it is a JSON object.
+		for line := range strings.Lines(b.String()) {
+			if err == nil && !json.Valid([]byte(line)) {
+				t.Errorf("%q", line)
+			}
 		}
 	})
 }

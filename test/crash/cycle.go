@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"posthaste/test/harness"
+	"posthaste/test/inject"
 	"posthaste/test/process"
 )
 
@@ -128,13 +129,13 @@ func (s *site) restart() error {
 // accepted waits until a whole message is accepted.
 func (s *site) accepted(since time.Time) error {
 	return harness.Until(restartLimit, func() error {
-		c := open(s.instance.Addr(), replyLimit)
+		c := inject.Open(s.instance.Addr(), replyLimit)
 		if c == nil {
 			return errors.New("no mail is accepted")
 		}
-		defer c.quit()
+		defer c.Quit()
 		m := s.ledger.Send("prober@injector.example.test", 500, "user0@"+sinkDomain)
-		if !c.send(s.ledger, m) {
+		if !c.Send(s.ledger, m) {
 			return fmt.Errorf("no mail is accepted %s after", time.Since(since))
 		}
 		return nil

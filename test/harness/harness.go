@@ -249,6 +249,21 @@ func FreePort() (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, nil
 }
 
+// As is the same instance, its directories and its configuration, in the hands
+// of another system: one that takes over. Only one of them may run at a time,
+// and Stop of either removes the directory.
+func (i *Instance) As(s System) (*Instance, error) {
+	if err := available(Config{System: s}); err != nil {
+		return nil, err
+	}
+	other := *i
+	other.System = s
+	if s == Ours && other.bin == "" {
+		other.bin = Binaries()
+	}
+	return &other, nil
+}
+
 // Program is the path of one of the system's commands.
 func (i *Instance) Program(name string) string {
 	if i.System == Ours {

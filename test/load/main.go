@@ -12,8 +12,10 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"os/signal"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"posthaste/test/harness"
 )
@@ -35,7 +37,10 @@ type figures struct {
 	Double  int
 }
 
-func main() {
+func main() { os.Exit(measureAll()) }
+
+// measureAll is the program; it returns the exit status.
+func measureAll() int {
 	rounds := flag.Int("rounds", 3, "rounds for each setting; systems alternate within a round")
 	messages := flag.Int("messages", 3000, "messages in a run at 4 kB; fewer for larger ones")
 	sessions := flag.String("sessions", "1,20,100", "numbers of sessions")
@@ -43,11 +48,29 @@ func main() {
 	keep := flag.Bool("keep", false, "send all messages of a session over one connection")
 	only := flag.String("only", "", "measure only this system: posthaste or postfix")
 	asJSON := flag.Bool("json", false, "print one line of JSON per setting instead of a table")
+	kind := flag.String("disk", "ext4", "file system, freshly made in an image file, for the queues of both (ext4, xfs); empty, or not root: where temporary files lie")
 	flag.Parse()
+	if *kind != "" && os.Geteuid() == 0 {
+		d, err := newDisk(*kind)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "load: disk:", err)
+			return 1
+		}
+		defer d.remove()
+		stop := make(chan os.Signal, 1)
+		signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
+		go func() {
+			<-stop
+			d.remove()
+			os.Exit(1)
+		}()
+		os.Setenv("TMPDIR", d.mount)
+	}
 	if err := run(*rounds, *messages, *sessions, *sizes, *keep, *only, *asJSON); err != nil {
 		fmt.Fprintln(os.Stderr, "load:", err)
-		os.Exit(1)
+		return 1
 	}
+	return 0
 }
 
 func run(rounds, messages int, sessions, sizes string, keep bool, only string, asJSON bool) error {

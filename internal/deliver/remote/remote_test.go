@@ -141,24 +141,25 @@ func TestDelivery(t *testing.T) {
 }
 
 func TestOutcome(t *testing.T) {
-	var answer error
+	answers := make(chan error, 1)
 	s := newSite(t, agent(func(context.Context, deliver.Request, func(mail.RecipientIndex, mail.Status)) error {
+		answer := <-answers
 		if answer == nil {
 			panic("oops")
 		}
 		return answer
 	}))
 	none := func(mail.RecipientIndex, mail.Status) {}
-	answer = &deliver.SiteError{Status: mail.Defer("4.4.1", "connection refused")}
+	answers <- &deliver.SiteError{Status: mail.Defer("4.4.1", "connection refused")}
 	var se *deliver.SiteError
 	if err := s.client.Deliver(t.Context(), request(t, 1), none); !errors.As(err, &se) || se.Status.Reason != "connection refused" {
 		t.Errorf("%v", err)
 	}
-	answer = errors.New("disk on fire")
+	answers <- errors.New("disk on fire")
 	if err := s.client.Deliver(t.Context(), request(t, 1), none); err == nil || err.Error() != "disk on fire" || Unavailable(err) {
 		t.Errorf("%v", err)
 	}
-	answer = nil
+	answers <- nil
 	if err := s.client.Deliver(t.Context(), request(t, 1), none); err == nil || Unavailable(err) || !s.log.Contains("panic: 4abcDEF: smtp: oops") {
 		t.Errorf("%v, log %s", err, s.log)
 	}
@@ -235,9 +236,9 @@ func TestLostConnection(t *testing.T) {
 // A server that is about to leave takes nothing more; the request goes to its
 // successor.
 func TestNotTaken(t *testing.T) {
-	called := 0
+	var called atomic.Int32
 	s := newSite(t, agent(func(_ context.Context, _ deliver.Request, done func(mail.RecipientIndex, mail.Status)) error {
-		called++
+		called.Add(1)
 		done(0, mail.Sent("2.0.0", "ok"))
 		return nil
 	}))
@@ -262,8 +263,8 @@ func TestNotTaken(t *testing.T) {
 	defer c.Close()
 	sent := 0
 	err = c.Deliver(t.Context(), request(t, 1), func(mail.RecipientIndex, mail.Status) { sent++ })
-	if err != nil || sent != 1 || called != 1 {
-		t.Errorf("%v, %d results, %d calls", err, sent, called)
+	if n := called.Load(); err != nil || sent != 1 || n != 1 {
+		t.Errorf("%v, %d results, %d calls", err, sent, n)
 	}
 }
 

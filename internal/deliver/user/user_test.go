@@ -1,6 +1,7 @@
 package user
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -520,9 +521,18 @@ func FuzzDecode(f *testing.F) {
 	f.Add((&reply{err: &mail.Error{Reply: 450, Code: "4.2.0"}}).encode())
 	f.Add([]byte{0x88, 0x01, 0xff, 0xff, 0xff, 0xff, 0x0f})
 	f.Fuzz(func(t *testing.T, frame []byte) {
-		decodeRequest(frame, os.Stdin)
-		if r, err := decodeReply(frame); err == nil && r.err != nil {
-			_ = r.err.Status()
+		// What is understood is understood in the same way when it is passed on.
+		if r, err := decodeRequest(frame, os.Stdin); err == nil {
+			once := r.encode()
+			if again, err := decodeRequest(once, os.Stdin); err != nil || !bytes.Equal(again.encode(), once) {
+				t.Errorf("request %+v became %+v, %v", r, again, err)
+			}
+		}
+		if r, err := decodeReply(frame); err == nil {
+			once := r.encode()
+			if again, err := decodeReply(once); err != nil || !bytes.Equal(again.encode(), once) {
+				t.Errorf("reply %+v became %+v, %v", r, again, err)
+			}
 		}
 	})
 }

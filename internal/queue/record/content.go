@@ -66,11 +66,11 @@ func (r *LineReader) Next() (line []byte, complete bool, err error) {
 	}
 	if r.rest == 0 {
 		if err := r.header(); err != nil {
+			r.err = err
 			if errors.Is(err, io.EOF) && r.open {
 				r.open = false // an unfinished last line ends with the content
 				return nil, true, nil
 			}
-			r.err = err
 			return nil, false, err
 		}
 	}

@@ -64,6 +64,11 @@ type Deps struct {
 	MaxSessions int
 	// StressLimits hold while all sessions are in use; nil: the normal ones.
 	StressLimits *Limits
+	// StandAlone is for one client that is a user of this machine (sendmail
+	// -bs): no access list is checked, no limit per client holds, and what
+	// keeps strangers in step with the protocol does not apply. Resolver,
+	// Class and IsOwn are not used.
+	StandAlone bool
 	// Anvil counts clients; rows of master.cf share it. nil: one of its own.
 	Anvil *Anvil
 }

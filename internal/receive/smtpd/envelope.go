@@ -334,6 +334,10 @@ func (s *session) cmdETRN(args string) smtp.Reply {
 	if !smtp.ValidDomain(domain) && !smtp.ValidLiteral(domain) {
 		return bad(501, "", "Error: invalid parameter syntax")
 	}
+	if s.srv.deps.StandAlone {
+		s.srv.deps.Log.Warning("do not use ETRN in \"sendmail -bs\" mode")
+		return bad(458, "", "Unable to queue messages")
+	}
 	q := s.request("ETRN")
 	q.ETRN, q.Actions = domain, nil
 	if r := s.srv.check.ETRN(s.ctx, q); r != nil {

@@ -47,12 +47,15 @@ func (s *session) identify() {
 		prefix = netip.PrefixFrom(s.addr, s.addr.BitLen())
 	}
 	s.anvilKey = anvilKey{s.srv.deps.Service, prefix}
+	s.off = s.discarded()
+	if s.srv.deps.StandAlone {
+		return // no limit, a bare line feed ends a line, and headers are completed
+	}
 	s.limited = !s.inList(s.srv.noLimits.Match)
 	s.bareLF = s.srv.bareLF
 	if s.bareLF != bareLFAllow && s.inList(s.srv.oldLF.Match) {
 		s.bareLF = bareLFAllow
 	}
-	s.off = s.discarded()
 	s.rewrite = !s.isLocal()
 }
 

@@ -41,6 +41,7 @@ type Server struct {
 
 	mu       sync.Mutex
 	sessions map[*session]struct{} // guarded by mu
+	idle     chan net.Conn         // to goroutines that have nothing to do
 	wg       sync.WaitGroup        // one per session
 }
 
@@ -51,12 +52,16 @@ const bigBuffer = 32 << 10
 // (restrictions.ErrNoRelayControl), an undefined restriction class, a bad value.
 func New(p Params, deps Deps) (*Server, error) {
 	p.Access.Common = p.Common
-	s := &Server{p: p, deps: deps, anvil: deps.Anvil, sessions: map[*session]struct{}{}}
+	s := &Server{p: p, deps: deps, anvil: deps.Anvil, sessions: map[*session]struct{}{}, idle: make(chan net.Conn)}
 	var err error
 	if s.bareLF, err = parseBareLF(p.ForbidBareLF); err != nil {
 		return nil, err
 	}
-	s.check, err = restrictions.New(p.Access, restrictions.Deps{
+	newChecker := restrictions.New
+	if deps.StandAlone {
+		newChecker = restrictions.None
+	}
+	s.check, err = newChecker(p.Access, restrictions.Deps{
 		Log: deps.Log, Tables: deps.Tables, Resolver: deps.Resolver, Class: deps.Class, IsOwn: deps.IsOwn, Sleep: sleep,
 	})
 	if err != nil {
@@ -132,10 +137,31 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 			}
 			return err
 		}
-		go func() {
-			defer s.release()
-			s.ServeConn(context.WithoutCancel(ctx), conn)
-		}()
+		select {
+		case s.idle <- conn:
+		default:
+			go s.work(context.WithoutCancel(ctx), conn)
+		}
+	}
+}
+
+// idleTime is how long a goroutine waits for another connection.
+const idleTime = time.Second
+
+// work serves a connection and then others that come soon: a goroutine that has
+// served one has a stack of the right size.
+func (s *Server) work(ctx context.Context, conn net.Conn) {
+	timer := time.NewTimer(idleTime)
+	defer timer.Stop()
+	for {
+		s.ServeConn(ctx, conn)
+		s.release()
+		timer.Reset(idleTime)
+		select {
+		case conn = <-s.idle:
+		case <-timer.C:
+			return
+		}
 	}
 }
 

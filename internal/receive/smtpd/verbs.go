@@ -78,8 +78,12 @@ func (s *session) pipelining(v verb) (smtp.Reply, bool) {
 	return s.outOfStep()
 }
 
-// pending tells whether there is input that was not asked for yet.
+// pending tells whether there is input that was not asked for yet. A program
+// may hand in a whole dialogue at once when there is nobody to talk with.
 func (s *session) pending() bool {
+	if s.srv.deps.StandAlone {
+		return false
+	}
 	return len(s.in.Buffered()) > 0 || s.link.hasPending()
 }
 

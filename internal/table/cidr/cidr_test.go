@@ -3,7 +3,9 @@ package cidr_test
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 
 	"posthaste/internal/table/cidr"
@@ -65,8 +67,14 @@ func FuzzTable(f *testing.F) {
 	f.Add("if ::/0\n!1.1.1.1 x\nendif", "::ffff:1.2.3.4")
 	f.Fuzz(func(t *testing.T, rules, key string) {
 		tab := cidr.Parse("t", []byte(rules), func(string, ...any) {})
-		if _, _, err := tab.Lookup(context.Background(), key); err != nil {
+		value, found, err := tab.Lookup(context.Background(), key)
+		if err != nil {
 			t.Fatal(err)
+		}
+		// Only an address can be found, and only with a value of the rules.
+		_, bad := netip.ParseAddr(key)
+		if found && (bad != nil || value == "" || strings.Trim(value, rules) != "") || !found && value != "" {
+			t.Fatalf("%q: %q, %v", key, value, found)
 		}
 	})
 }

@@ -143,8 +143,13 @@ func FuzzTable(f *testing.F) {
 			return
 		}
 		tab := regexp.Parse("t", []byte(rules), table.Options{})
-		if _, _, err := tab.Lookup(context.Background(), key); err != nil {
+		value, found, err := tab.Lookup(context.Background(), key)
+		if err != nil {
 			t.Fatal(err)
+		}
+		// An answer consists of what the rules and the key hold.
+		if !found && value != "" || strings.Trim(value, rules+key) != "" {
+			t.Fatalf("%q, %v", value, found)
 		}
 	})
 }

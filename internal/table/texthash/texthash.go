@@ -24,11 +24,16 @@ func Open(path string, opts table.Options) (*Table, error) {
 	if err != nil {
 		return nil, err
 	}
+	return Parse(path, data, opts)
+}
+
+// Parse reads the text of a file; name is for messages.
+func Parse(name string, data []byte, opts table.Options) (*Table, error) {
 	t := &Table{make(map[string]string)}
-	err = source.Entries(path, data, opts.UTF8, opts.Warnf, func(e source.Entry) error {
+	err := source.Entries(name, data, opts.UTF8, opts.Warnf, func(e source.Entry) error {
 		key := opts.Key(e.Key)
 		if _, twice := t.entries[key]; twice {
-			opts.Warnf("%s, line %d: duplicate entry: \"%s\"", path, e.Line, key)
+			opts.Warnf("%s, line %d: duplicate entry: \"%s\"", name, e.Line, key)
 			return nil
 		}
 		t.entries[key] = e.Value

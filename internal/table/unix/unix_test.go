@@ -1,6 +1,9 @@
 package unix_test
 
 import (
+	"bytes"
+	"context"
+	"strings"
 	"testing"
 
 	"posthaste/internal/table/tabletest"
@@ -17,5 +20,14 @@ func TestConformance(t *testing.T) {
 
 func FuzzParse(f *testing.F) {
 	f.Add([]byte("root:x:0:0:root:/root:/bin/sh\n"))
-	f.Fuzz(func(t *testing.T, data []byte) { unix.Parse(data) })
+	f.Fuzz(func(t *testing.T, data []byte) {
+		tab := unix.Parse(data)
+		for line := range strings.SplitSeq(string(data), "\n") {
+			name, _, _ := strings.Cut(line, ":")
+			value, found, err := tab.Lookup(context.Background(), name)
+			if err != nil || found && (!strings.HasPrefix(value, name+":") || !bytes.Contains(data, []byte(value))) {
+				t.Errorf("%q: %q, %v", name, value, err)
+			}
+		}
+	})
 }
