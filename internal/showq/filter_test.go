@@ -69,22 +69,9 @@ func TestReadQueue(t *testing.T) {
 	if err := q.Setup(); err != nil {
 		t.Fatal(err)
 	}
-	d, err := q.Create(queue.Incoming)
-	if err != nil {
-		t.Fatal(err)
-	}
-	client := mail.Client{Name: "mail.client.test", Address: "192.0.2.1"}
-	w := d.Records()
-	w.Envelope(&mail.Envelope{Sender: "a@b.test", Arrival: time.Now(), Created: time.Now(), Origin: mail.Origin{Client: client, Logged: client}})
-	w.Recipient(mail.Recipient{Address: "x@c.test"})
-	w.BeginContent()
-	w.Line([]byte("Subject: x"))
-	w.BeginExtracted()
-	if err := d.Commit(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	err = errors.Join(q.Move(d.ID(), queue.Incoming, queue.Deferred), q.AppendLog(queue.DeferLog, d.ID(),
-		queue.LogEntry{Recipient: mail.Recipient{Address: "x@c.test"}, Status: mail.Defer("4.4.1", "no answer")}))
+	id := put(t, q)
+	err = q.AppendLog(queue.DeferLog, id,
+		queue.LogEntry{Recipient: mail.Recipient{Address: "x@c.test"}, Status: mail.Defer("4.4.1", "no answer")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +80,7 @@ func TestReadQueue(t *testing.T) {
 		if err := ReadQueue(q, brief, t.Errorf, &s); err != nil {
 			t.Fatal(err)
 		}
-		if len(s.heads) != 1 || s.heads[0].ClientName != client.Name || s.heads[0].ClientAddress != client.Address {
+		if len(s.heads) != 1 || s.heads[0].ClientName != "mail.client.test" || s.heads[0].ClientAddress != "192.0.2.1" {
 			t.Errorf("%+v", s.heads)
 		}
 		want := "no answer"
@@ -107,5 +94,41 @@ func TestReadQueue(t *testing.T) {
 	var b bytes.Buffer
 	if err := List(t.Context(), q, t.Errorf, &b); err != nil || strings.Contains(b.String(), "client") {
 		t.Errorf("%q %v", b.String(), err)
+	}
+}
+
+// broken fails after some bytes.
+type broken struct{ left int }
+
+func (w *broken) Write(b []byte) (int, error) {
+	if w.left -= len(b); w.left < 0 {
+		return 0, errors.New("the client has gone")
+	}
+	return len(b), nil
+}
+
+// A client that goes away ends the listing.
+func TestClientGone(t *testing.T) {
+	q, err := queue.New(queue.Options{FS: queue.DirFS(t.TempDir())})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := q.Setup(); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		put(t, q)
+	}
+	text := strings.Repeat("x", 2000)
+	for range 50 { // more than is kept before it is written
+		err := q.AppendLog(queue.DeferLog, put(t, q), queue.LogEntry{Recipient: mail.Recipient{Address: "x@c.test"}, Status: mail.Defer("4.4.1", "%s", text)})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, left := range []int{0, 70 << 10} {
+		if err := List(t.Context(), q, t.Errorf, &broken{left}); err == nil {
+			t.Errorf("no error after %d bytes", left)
+		}
 	}
 }

@@ -138,7 +138,10 @@ func (s lister) message(name queue.Name, id mail.QueueID) error {
 		}
 	}
 	s.out.End()
-	return s.out.Flush()
+	// Not flushed: that would wake the client for each message. An error of an
+	// earlier write comes back here.
+	_, err = s.out.Write(nil)
+	return err
 }
 
 func (s lister) head(name queue.Name, id mail.QueueID, e *mail.Envelope, size int64, expired bool) {
