@@ -10,7 +10,7 @@ GO      ?= go
 export CGO_ENABLED = 0
 
 # The names by which the programs are called, as Postfix has them.
-COMMANDS = postfix postconf postmap postalias newaliases sendmail mailq postsuper postcat postkick postlock
+COMMANDS = postfix postconf postmap postalias newaliases sendmail mailq postsuper postcat postkick postlock qshape
 SETGID   = postqueue postlog
 
 .PHONY: build run test fuzz lint bench crash

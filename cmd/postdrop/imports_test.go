@@ -22,6 +22,7 @@ var allowed = []string{
 	"posthaste/internal/maillog",
 	"posthaste/internal/queue", // maildrop, and the listing for root when the system is down
 	"posthaste/internal/queue/record",
+	"posthaste/internal/selection", // postqueue --where; it imports nothing of ours
 	"posthaste/internal/showq",
 	"posthaste/internal/table", // lists of authorized users
 	"posthaste/internal/table/hash",

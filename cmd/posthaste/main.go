@@ -32,6 +32,7 @@ var commands = map[string]func(command.Env) int{
 	"postlock":   command.Postlock,
 	"postmap":    command.Postmap,
 	"postsuper":  command.Postsuper,
+	"qshape":     command.Qshape,
 	"sendmail":   command.Sendmail,
 	"quickstart": func(e command.Env) int { return quickstart.Main(e.Args[1:], run.Master(), e.Stdout, e.Stderr) },
 }

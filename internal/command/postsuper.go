@@ -15,7 +15,8 @@ import (
 
 const postsuperUsage = "[-c config_dir] [-d queue_id (delete)] [-e queue_id (expire)] [-f queue_id (expire and/or un-hold)] " +
 	"[-h queue_id (hold)] [-H queue_id (un-hold)] [-p (purge temporary files)] [-r queue_id (requeue)] " +
-	"[-s (structure fix)] [-S (redundant structure fix)][-v (verbose)] [queue...]"
+	"[-s (structure fix)] [-S (redundant structure fix)][-v (verbose)] [queue...], " +
+	"where a queue_id may be --where expression, with [--dry-run]"
 
 // postsuper is one run of the command.
 type postsuper struct {
@@ -24,6 +25,8 @@ type postsuper struct {
 	queue   *queue.Queue
 	in      []queue.Name
 	ids     map[byte][]string // by option letter
+	where   []selected
+	dry     bool // only tell what --where would do
 	repair  queue.RepairOptions
 	verbose bool
 	totals  queue.Counts
@@ -50,8 +53,11 @@ const superAll = "drHhef"
 func Postsuper(env Env) int {
 	p := &postsuper{env: env, ids: make(map[byte][]string)}
 	dir, names, err := p.options()
-	if err != nil {
+	if bad := (*OptionError)(nil); errors.As(err, &bad) {
 		return env.Usage(err, postsuperUsage)
+	}
+	if err != nil {
+		return env.Fatal("%v", err)
 	}
 	if err := p.open(dir, names); err != nil {
 		return env.Fatal("%v", err)
@@ -64,12 +70,14 @@ func Postsuper(env Env) int {
 }
 
 func (p *postsuper) options() (dir string, names []string, err error) {
-	opts := NewOptions(p.env.arguments(), "c:d:e:f:h:H:pr:sSv")
+	args, dry := p.longOptions()
+	p.dry = dry
+	opts := NewOptions(args, "c:d:e:f:h:H:pr:sSv")
 	for {
 		option, value, err := opts.Next()
 		switch {
 		case errors.Is(err, io.EOF):
-			return dir, opts.Rest(), nil
+			return dir, opts.Rest(), p.checkDry()
 		case err != nil:
 			return "", nil, err
 		}
@@ -85,7 +93,14 @@ func (p *postsuper) options() (dir string, names []string, err error) {
 		case 'v':
 			p.verbose = true
 		default:
-			p.ids[option] = append(p.ids[option], value)
+			if isWhere(value) {
+				err = p.addWhere(option, value)
+			} else {
+				p.ids[option] = append(p.ids[option], value)
+			}
+			if err != nil {
+				return "", nil, err
+			}
 		}
 	}
 }
@@ -132,13 +147,13 @@ func (p *postsuper) choose(names []string) error {
 }
 
 func (p *postsuper) run() error {
-	if len(p.ids) == 0 && !p.repair.Purge && !p.repair.Structure {
+	if len(p.ids) == 0 && len(p.where) == 0 && !p.repair.Purge && !p.repair.Structure {
 		p.repair.Purge, p.repair.Structure = true, true
 	}
 	err := p.maintain()
 	if err == nil {
 		p.all()
-		err = p.named()
+		err = errors.Join(p.named(), p.chosen())
 	}
 	err = errors.Join(err, p.queue.Sync())
 	p.report()
@@ -162,7 +177,7 @@ func (p *postsuper) maintain() error {
 		p.warn("OPERATION INCOMPLETE -- RERUN COMMAND TO FIX THE QUEUE FIRST")
 		return err
 	}
-	if p.renamed > 0 && len(p.ids) > 0 {
+	if p.renamed > 0 && len(p.ids)+len(p.where) > 0 {
 		return errors.New("CHECK YOUR QUEUE IDS AND RE-ISSUE THE COMMAND")
 	}
 	return nil
@@ -218,7 +233,12 @@ func (p *postsuper) one(a queue.Action, text string) {
 		p.warn("invalid mail queue id: %s", text)
 		return
 	}
-	done, err := p.queue.Act(a, id, p.in)
+	p.act(a, id, p.in, p.say)
+}
+
+// act does something to one message, and tells of it by say.
+func (p *postsuper) act(a queue.Action, id mail.QueueID, in []queue.Name, say func(format string, args ...any)) {
+	done, err := p.queue.Act(a, id, in)
 	if err != nil {
 		p.warn("%s: %v", id, err)
 	}
@@ -230,7 +250,7 @@ func (p *postsuper) one(a queue.Action, text string) {
 		{done.Expired, "expired"}, {done.Released, "released from hold"},
 	} {
 		if d.n > 0 {
-			p.say("%s: %s", id, d.what)
+			say("%s: %s", id, d.what)
 		}
 	}
 	p.totals.Add(done)
@@ -246,8 +266,10 @@ func (p *postsuper) report() {
 		{"ef", "Force-expired", p.totals.Expired}, {"h", "Placed on hold", p.totals.Held},
 		{"Hf", "Released from hold", p.totals.Released},
 	} {
-		asked := slices.ContainsFunc([]byte(line.options), func(o byte) bool { return len(p.ids[o]) > 0 })
-		if asked {
+		asked := slices.ContainsFunc([]byte(line.options), func(o byte) bool {
+			return len(p.ids[o]) > 0 || slices.ContainsFunc(p.where, func(s selected) bool { return s.option == o })
+		})
+		if asked && !p.dry {
 			p.say("%s: %s", line.what, messages(line.n))
 		}
 	}

@@ -79,3 +79,33 @@ func (o *Options) InCluster() bool { return o.cluster != "" }
 
 // Skip goes over the next n arguments.
 func (o *Options) Skip(n int) { o.args = o.args[n:] }
+
+// JoinLong makes `NAME VALUE` one argument, `NAME=VALUE`, wherever it stands,
+// for a long option that getopt(3) of POSIX does not know. A name at the very
+// end stays as it is.
+func JoinLong(args []string, name string) []string {
+	var joined []string
+	for i := 0; i < len(args); i++ {
+		if args[i] == name && i+1 < len(args) {
+			i++
+			joined = append(joined, name+"="+args[i])
+		} else {
+			joined = append(joined, args[i])
+		}
+	}
+	return joined
+}
+
+// TakeLong takes the long option NAME=VALUE out of args, and tells how often it
+// was there; the last value counts. NAME alone counts, too, with the value "".
+func TakeLong(args []string, name string) (rest []string, value string, count int) {
+	for _, a := range args {
+		if v, found := strings.CutPrefix(a, name); found && (v == "" || v[0] == '=') {
+			value = strings.TrimPrefix(v, "=")
+			count++
+		} else {
+			rest = append(rest, a)
+		}
+	}
+	return rest, value, count
+}

@@ -58,6 +58,10 @@ type Deps struct {
 	Tables table.Opener
 	Log    Log              // nil: nothing is logged
 	Now    func() time.Time // nil: time.Now
+	// Untaken tells whether a message that came in is still where Commit left
+	// it: in the incoming queue, not yet taken by the scheduler. nil: messages are
+	// never held back (in_flow_delay).
+	Untaken func(mail.QueueID) bool
 }
 
 // Options say how messages of one source are treated.
@@ -100,6 +104,7 @@ type Door struct {
 	strip        *byteSet
 	reject       *byteSet
 	warnAfter    time.Duration
+	flow         *flow // nil: no message waits
 }
 
 // New makes a door. It fails on settings that make no sense.
@@ -125,6 +130,7 @@ func New(p Params, d Deps) (*Door, error) {
 		strip:        newByteSet(p.StripCharacters),
 		reject:       newByteSet(p.RejectCharacters),
 		warnAfter:    warn,
+		flow:         newFlow(p.FlowDelay, p.Common.DefaultProcessLimit, d.Untaken),
 	}, nil
 }
 
@@ -137,8 +143,14 @@ func (d *Door) With(o Options) *Door {
 
 // Open begins a message. The envelope's Created and WarnAt are set here, and
 // Arrival too where it is zero. The error is a *mail.Error; a message that was
-// opened must be ended with Commit or Discard.
+// opened must be ended with Commit or Discard. When mail comes in faster than it
+// is taken, Open waits for in_flow_delay at the most.
 func (d *Door) Open(ctx context.Context, e mail.Envelope) (*Message, error) {
+	if !d.options.Internal {
+		// What the system sends to itself it sends while it delivers: to wait for
+		// progress there would hold up the progress.
+		d.flow.wait(ctx)
+	}
 	draft, err := d.queue.Create()
 	if err != nil {
 		return nil, refusal(err)

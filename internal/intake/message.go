@@ -139,6 +139,9 @@ func (m *Message) Commit(ctx context.Context) error {
 	if err := m.draft.Commit(ctx); err != nil {
 		return refusal(err)
 	}
+	if !m.hold {
+		m.door.flow.committed(m.ID())
+	}
 	return nil
 }
 

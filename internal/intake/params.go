@@ -12,23 +12,27 @@ import (
 // Params are the main.cf parameters of the door.
 type Params struct {
 	Common              config.Common
-	HeaderSizeLimit     int      `cf:"header_size_limit" default:"102400" unit:"bytes" doc:"Longest header; what exceeds it is discarded."`
-	DuplicateLimit      int      `cf:"duplicate_filter_limit" default:"1000" doc:"How many recipients are remembered to drop duplicates."`
-	EnableOriginal      bool     `cf:"enable_original_recipient" default:"yes" doc:"Keep the recipient address from before mapping."`
-	DropHeaders         []string `cf:"message_drop_headers" default:"bcc, content-length, resent-bcc, return-path" doc:"Headers that are removed."`
-	AlwaysAddMissing    bool     `cf:"always_add_missing_headers" default:"no" doc:"Add missing headers to mail of remote clients too."`
-	UndisclosedHeader   string   `cf:"undisclosed_recipients_header" default:"" doc:"Header for mail without To and Cc; empty: none."`
-	FromFormat          string   `cf:"header_from_format" default:"standard" doc:"Form of an added From header: standard or obsolete."`
-	FullNameCharset     string   `cf:"full_name_encoding_charset" default:"utf-8" doc:"Character set named where a full name is not ASCII; empty: not encoded."`
-	ReplaceStrayCRLF    bool     `cf:"cleanup_replace_stray_cr_lf" default:"yes" doc:"Replace stray CR and LF in content by a blank."`
-	StripCharacters     string   `cf:"message_strip_characters" default:"" doc:"Characters that are removed from content."`
-	RejectCharacters    string   `cf:"message_reject_characters" default:"" doc:"Characters for which a message is refused."`
-	NonEmptyEndOfHeader string   `cf:"non_empty_end_of_header_action" default:"fix_quietly" doc:"What to do when a header does not end in an empty line: fix_quietly, add_header or reject."`
-	HeaderChecks        string   `cf:"header_checks" default:"" doc:"Tables for the inspection of message headers."`
-	BodyChecks          string   `cf:"body_checks" default:"" doc:"Tables for the inspection of body lines."`
-	BodyChecksLimit     int64    `cf:"body_checks_size_limit" default:"51200" unit:"bytes" doc:"How much of a body is inspected."`
-	Detect8BitHeader    bool     `cf:"detect_8bit_encoding_header" default:"yes" doc:"Take 8BITMIME from the Content-Transfer-Encoding header."`
+	HeaderSizeLimit     int           `cf:"header_size_limit" default:"102400" unit:"bytes" doc:"Longest header; what exceeds it is discarded."`
+	DuplicateLimit      int           `cf:"duplicate_filter_limit" default:"1000" doc:"How many recipients are remembered to drop duplicates."`
+	EnableOriginal      bool          `cf:"enable_original_recipient" default:"yes" doc:"Keep the recipient address from before mapping."`
+	DropHeaders         []string      `cf:"message_drop_headers" default:"bcc, content-length, resent-bcc, return-path" doc:"Headers that are removed."`
+	AlwaysAddMissing    bool          `cf:"always_add_missing_headers" default:"no" doc:"Add missing headers to mail of remote clients too."`
+	UndisclosedHeader   string        `cf:"undisclosed_recipients_header" default:"" doc:"Header for mail without To and Cc; empty: none."`
+	FromFormat          string        `cf:"header_from_format" default:"standard" doc:"Form of an added From header: standard or obsolete."`
+	FullNameCharset     string        `cf:"full_name_encoding_charset" default:"utf-8" doc:"Character set named where a full name is not ASCII; empty: not encoded."`
+	ReplaceStrayCRLF    bool          `cf:"cleanup_replace_stray_cr_lf" default:"yes" doc:"Replace stray CR and LF in content by a blank."`
+	StripCharacters     string        `cf:"message_strip_characters" default:"" doc:"Characters that are removed from content."`
+	RejectCharacters    string        `cf:"message_reject_characters" default:"" doc:"Characters for which a message is refused."`
+	NonEmptyEndOfHeader string        `cf:"non_empty_end_of_header_action" default:"fix_quietly" doc:"What to do when a header does not end in an empty line: fix_quietly, add_header or reject."`
+	HeaderChecks        string        `cf:"header_checks" default:"" doc:"Tables for the inspection of message headers."`
+	BodyChecks          string        `cf:"body_checks" default:"" doc:"Tables for the inspection of body lines."`
+	BodyChecksLimit     int64         `cf:"body_checks_size_limit" default:"51200" unit:"bytes" doc:"How much of a body is inspected."`
+	FlowDelay           time.Duration `cf:"in_flow_delay" default:"1s" unit:"s" doc:"How long a message waits before it is accepted when mail comes in faster than the queue manager takes it; 0: not at all."`
+	Detect8BitHeader    bool          `cf:"detect_8bit_encoding_header" default:"yes" doc:"Take 8BITMIME from the Content-Transfer-Encoding header."`
 }
+
+// maxFlowDelay is the longest in_flow_delay (postconf(5)): clients wait that long.
+const maxFlowDelay = 10 * time.Second
 
 // check refuses values that are not among those documented.
 func (p *Params) check() error {
@@ -41,6 +45,9 @@ func (p *Params) check() error {
 	case "fix_quietly", "add_header", "reject":
 	default:
 		return fmt.Errorf("bad value %q of non_empty_end_of_header_action: should be fix_quietly, add_header or reject", p.NonEmptyEndOfHeader)
+	}
+	if p.FlowDelay < 0 || p.FlowDelay > maxFlowDelay {
+		return fmt.Errorf("bad value %s of in_flow_delay: should be 0 to %s", p.FlowDelay, maxFlowDelay)
 	}
 	return nil
 }

@@ -5,11 +5,11 @@ package lawtest
 // directory; the longest pattern that fits a package counts.
 var rows = [][]string{
 	0: {"internal/mail"},
-	1: {"internal/config", "internal/maillog", "internal/metrics", "internal/ipc", "internal/getopt", "internal/protocol/*"},
+	1: {"internal/config", "internal/maillog", "internal/metrics", "internal/ipc", "internal/getopt", "internal/selection", "internal/protocol/*"},
 	2: {"internal/table", "internal/table/*", "internal/queue", "internal/queue/*", "internal/tlspolicy"},
 	3: {"internal/address", "internal/deliver", "internal/mailbox", "internal/showq"},
 	4: {"internal/intake", "internal/deliver/remote", "internal/deliver/user"},
-	5: {"internal/receive/*", "internal/schedule", "internal/deliver/*", "internal/report"},
+	5: {"internal/receive/*", "internal/schedule", "internal/deliver/*", "internal/report", "internal/flush"},
 	// system is a small stack of its own: what is passed to a child, the child's
 	// skeleton, the master, the wiring.
 	6:  {"internal/system/spec", "internal/system/privilege", "internal/command/setgid"},

@@ -65,6 +65,7 @@ type Stat struct {
 	Mode  fs.FileMode // type and permission bits
 	Size  int64
 	MTime time.Time
+	ATime time.Time // last read, as far as the file system keeps it, or SetTimes
 	Inode uint64
 	Links uint64
 	UID   uint32

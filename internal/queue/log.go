@@ -34,21 +34,11 @@ func (q *Queue) AppendLog(kind Name, id mail.QueueID, entries ...LogEntry) error
 		return fmt.Errorf("bad queue id %q", id)
 	}
 	path := q.Path(kind, id)
-	f, err := q.fs.Append(path, 0o600)
-	if errors.Is(err, fs.ErrNotExist) && q.makeHash(path) == nil {
-		f, err = q.fs.Append(path, 0o600)
-	}
+	f, st, err := q.openLog(path)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	st, err := lockLog(f)
-	if err != nil {
-		return err
-	}
-	if !st.Mode.IsRegular() {
-		return fmt.Errorf("%s: not a regular file", path)
-	}
 	var b bytes.Buffer
 	for i := range entries {
 		entries[i].write(&b)
@@ -63,6 +53,26 @@ func (q *Queue) AppendLog(kind Name, id mail.QueueID, entries ...LogEntry) error
 		f.Truncate(st.Size) // nobody may read half an entry
 	}
 	return err
+}
+
+// openLog opens a log, or makes it, waits its turn to write to it, and tells
+// how long it is then.
+func (q *Queue) openLog(path string) (File, Stat, error) {
+	f, err := q.fs.Append(path, 0o600)
+	if errors.Is(err, fs.ErrNotExist) && q.makeHash(path) == nil {
+		f, err = q.fs.Append(path, 0o600)
+	}
+	if err != nil {
+		return nil, Stat{}, err
+	}
+	st, err := lockLog(f)
+	if err == nil && !st.Mode.IsRegular() {
+		err = fmt.Errorf("%s: not a regular file", path)
+	}
+	if err != nil {
+		f.Close()
+	}
+	return f, st, err
 }
 
 // lockLog waits its turn and tells how long the file is then.

@@ -139,7 +139,7 @@ func statOf(st *unix.Stat_t) Stat {
 		mode |= fs.ModeIrregular
 	}
 	return Stat{
-		Mode: mode, Size: st.Size, MTime: time.Unix(st.Mtim.Sec, st.Mtim.Nsec),
+		Mode: mode, Size: st.Size, MTime: time.Unix(st.Mtim.Sec, st.Mtim.Nsec), ATime: time.Unix(st.Atim.Sec, st.Atim.Nsec),
 		Inode: st.Ino, Links: uint64(st.Nlink), UID: st.Uid,
 	}
 }

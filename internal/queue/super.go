@@ -36,6 +36,9 @@ func (a Action) sources() []Name {
 	return []Name{Incoming, Active, Deferred, Hold}
 }
 
+// Takes tells whether the action does anything to messages of a queue.
+func (a Action) Takes(from Name) bool { return slices.Contains(a.sources(), from) }
+
 // Counts tells how many messages something was done to.
 type Counts struct{ Deleted, Requeued, Held, Released, Expired int }
 

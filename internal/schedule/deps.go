@@ -25,6 +25,9 @@ type Deps struct {
 	// Unreachable tells that an agent's error means "the service cannot be
 	// reached", so that its transport is left alone for a while; nil: never.
 	Unreachable func(err error) bool
+	// Deferred is told of each recipient whose delivery has failed for now, from
+	// several goroutines; nil: nobody.
+	Deferred func(id mail.QueueID, to mail.Address)
 }
 
 // Queue is the queue on disk; see package queue for what each call promises.

@@ -276,6 +276,7 @@ type fakeWorld struct {
 	missing map[string]bool
 
 	mu       sync.Mutex
+	late     []string // what Deferred was told
 	log      []string
 	requests []deliver.Request
 	notices  []Notice
@@ -362,6 +363,11 @@ func (w *fakeWorld) scheduler() *Scheduler {
 		Queue: w.queue, Resolver: w, Agents: w, Notices: w, Log: w, Clock: w,
 		Override:    func(service, suffix string) (string, bool) { v, found := w.set[service+suffix]; return v, found },
 		Unreachable: func(err error) bool { return errors.Is(err, errUnreachable) },
+		Deferred: func(id mail.QueueID, to mail.Address) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.late = append(w.late, fmt.Sprintf("%s %s", id, to))
+		},
 	})
 }
 

@@ -175,10 +175,6 @@ func (s *Scheduler) room(c *scan) bool {
 func (s *Scheduler) feed() {
 	s.incoming.begin(s)
 	s.deferred.begin(s)
-	for len(s.asked) > 0 && s.room(&s.incoming) {
-		s.claimAs(&s.deferred, s.asked[0], urgency{any: true, unthrottle: true})
-		s.asked = s.asked[1:]
-	}
 	for {
 		first, second := s.takeIncoming, s.takeDeferred
 		if s.turn%2 == 1 {
@@ -205,7 +201,14 @@ func (s *Scheduler) takeIncoming() bool {
 	return s.takeScanned(&s.incoming)
 }
 
+// takeDeferred takes what was asked for by name before the rest. There may be
+// very much of it, a whole site's mail: it is no reason for new mail to wait.
 func (s *Scheduler) takeDeferred() bool {
+	if len(s.asked) > 0 && s.room(&s.incoming) {
+		s.claimAs(&s.deferred, s.asked[0], urgency{any: true, unthrottle: true})
+		s.asked = s.asked[1:]
+		return true
+	}
 	return s.room(&s.deferred) && s.takeScanned(&s.deferred)
 }
 

@@ -146,6 +146,9 @@ func (s *Scheduler) postpone(m *message, r record.Entry, list []settled) outcome
 		if x.st.Action != mail.Deferred && x.st.Action != mail.Bounced {
 			continue
 		}
+		if x.st.Action == mail.Deferred && s.deps.Deferred != nil {
+			s.deps.Deferred(m.id, x.to.Address)
+		}
 		if err := s.queue.AppendLog(queue.DeferLog, m.id, queue.LogEntry{Recipient: x.to, Offset: r.Offset, Status: x.st}); err != nil {
 			s.log.Warning("%s: defer log: %s", m.id, err)
 			out.unlogged = true

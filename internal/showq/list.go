@@ -9,13 +9,13 @@ import (
 	"context"
 	"errors"
 	"io"
-	"time"
 
 	"posthaste/internal/ipc"
 	"posthaste/internal/mail"
 	"posthaste/internal/maillog"
 	"posthaste/internal/queue"
 	"posthaste/internal/queue/record"
+	"posthaste/internal/selection"
 )
 
 // protocol is the name that a server announces.
@@ -26,10 +26,12 @@ type lister struct {
 	queue *queue.Queue
 	warn  func(format string, args ...any)
 	out   ipc.Attributes
+	// clients adds from where a message came. Postfix's own postqueue gives up a
+	// listing with attributes that it does not know.
+	clients bool
+	// brief leaves the reasons of delays out, which are in files of their own.
+	brief bool
 }
-
-// nullSender is what stands for the null address.
-const nullSender = "MAILER-DAEMON"
 
 // listed are the queues in the order of the listing.
 var listed = []queue.Name{queue.Maildrop, queue.Active, queue.Incoming, queue.Deferred, queue.Hold}
@@ -51,11 +53,17 @@ func (w writer) Write(b []byte) (int, error) {
 // fails; only the last is an error. What cannot be read is told to warn and
 // left out.
 func List(ctx context.Context, q *queue.Queue, warn func(format string, args ...any), w io.Writer) error {
-	out := ipc.Attributes{Writer: bufio.NewWriterSize(writer{w}, 64<<10)}
-	s := lister{q, warn, out}
-	out.Announce(protocol)
+	return lister{q, warn, attributes(w), false, false}.list(ctx)
+}
+
+func attributes(w io.Writer) ipc.Attributes {
+	return ipc.Attributes{Writer: bufio.NewWriterSize(writer{w}, 64<<10)}
+}
+
+func (s lister) list(ctx context.Context) error {
+	s.out.Announce(protocol)
 	for _, name := range listed {
-		for id, err := range q.List(name) {
+		for id, err := range s.queue.List(name) {
 			if ctx.Err() != nil {
 				return nil
 			}
@@ -67,12 +75,21 @@ func List(ctx context.Context, q *queue.Queue, warn func(format string, args ...
 			case errors.As(err, new(writeError)):
 				return err
 			default:
-				warn("%s %s: %s", name, id, err)
+				s.warn("%s %s: %s", name, id, err)
 			}
 		}
 	}
-	out.End()
-	return out.Flush()
+	s.out.End()
+	return s.out.Flush()
+}
+
+// ReadQueue lists a queue as it lies there, without a server, with what List
+// cannot tell; brief leaves out the reasons of delays, and takes less time.
+func ReadQueue(q *queue.Queue, brief bool, warn func(format string, args ...any), p Printer) error {
+	from, to := io.Pipe()
+	go func() { to.CloseWithError(lister{q, warn, attributes(to), true, brief}.list(context.Background())) }()
+	defer from.Close()
+	return Read(from, p)
 }
 
 // message lists one message and the recipients it still has.
@@ -90,7 +107,7 @@ func (s lister) message(name queue.Name, id mail.QueueID) error {
 		if err != nil {
 			return err
 		}
-		s.head(name, id, sub.Envelope.Sender, f.Stat.MTime, f.Stat.Size, false)
+		s.head(name, id, &mail.Envelope{Sender: sub.Envelope.Sender, Arrival: f.Stat.MTime}, f.Stat.Size, false)
 		err = sub.Recipients(func(r mail.Recipient) error {
 			s.recipient(r.Address, "")
 			return nil
@@ -104,7 +121,7 @@ func (s lister) message(name queue.Name, id mail.QueueID) error {
 	}
 	why := map[mail.Address]string{}
 	within := map[int64]string{} // an alias waits for a destination of its own
-	if name != queue.Incoming {
+	if name != queue.Incoming && !s.brief {
 		log, err := s.queue.ReadLog(queue.DeferLog, id)
 		if err != nil && !errors.Is(err, queue.ErrGone) {
 			s.warn("defer log of %s: %s", id, err)
@@ -114,33 +131,36 @@ func (s lister) message(name queue.Name, id mail.QueueID) error {
 			within[e.Offset] = e.Status.Reason
 		}
 	}
-	arrival := info.Arrival
-	if arrival.IsZero() {
-		arrival = info.Created
-	}
-	s.head(name, id, info.Sender, arrival, info.DataSize, f.Stat.Expired())
+	s.head(name, id, &info.Envelope, info.DataSize, f.Stat.Expired())
 	for _, e := range info.Entries {
 		if !e.Done {
 			s.recipient(e.Recipient.Address, cmp.Or(why[e.Recipient.Address], within[e.Offset]))
 		}
 	}
 	s.out.End()
-	return s.out.Flush()
+	// Not flushed: that would wake the client for each message. An error of an
+	// earlier write comes back here.
+	_, err = s.out.Write(nil)
+	return err
 }
 
-func (s lister) head(name queue.Name, id mail.QueueID, sender mail.Address, at time.Time, size int64, expired bool) {
+func (s lister) head(name queue.Name, id mail.QueueID, e *mail.Envelope, size int64, expired bool) {
 	s.out.Put("queue_name", string(name))
 	s.out.Put("queue_id", string(id))
-	s.out.Number("time", at.Unix())
+	s.out.Number("time", e.Arrival.Unix())
 	s.out.Number("size", size)
 	force := int64(0)
 	if expired {
 		force = 1
 	}
 	s.out.Number("forced_expire", force)
-	from := sender.Quoted()
+	if client := e.Origin.Logged; s.clients && (client.Name != "" || client.Address != "") {
+		s.out.Put("client_name", maillog.Sanitize(client.Name))
+		s.out.Put("client_address", maillog.Sanitize(client.Address))
+	}
+	from := e.Sender.Quoted()
 	if from == "" {
-		from = nullSender
+		from = selection.NullSender
 	}
 	s.out.Put("sender", maillog.Sanitize(from))
 }

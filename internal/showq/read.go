@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"posthaste/internal/ipc"
+	"posthaste/internal/selection"
 )
 
 // Head is one message of a listing, in front of its recipients.
@@ -19,6 +20,9 @@ type Head struct {
 	Size    int64 // bytes
 	Expired bool  // forced to expire
 	Sender  string
+	// ClientName and ClientAddress tell from where the message came, in ReadQueue
+	// only; empty for local submissions.
+	ClientName, ClientAddress string
 }
 
 // Printer is told what a listing holds, in its order. An error of it ends
@@ -117,8 +121,14 @@ func (h *Head) set(name, value string) error {
 	case "sender":
 		h.Sender = value
 		if value == "" {
-			h.Sender = nullSender
+			h.Sender = selection.NullSender
 		}
+		return nil
+	case "client_name":
+		h.ClientName = value
+		return nil
+	case "client_address":
+		h.ClientAddress = value
 		return nil
 	case "time", "size", "forced_expire":
 	default:

@@ -35,6 +35,7 @@ type scene struct {
 	i        *harness.Instance
 	sinks    map[string]*peer.Sink
 	sessions map[string]*peer.Session // connections kept open by smtp -keep
+	clock    time.Time                // see clock
 }
 
 type sceneKey struct{}
@@ -64,6 +65,7 @@ func TestScenarios(t *testing.T) {
 			"start": cmdStart, "halt": cmdHalt, "smtp": cmdSMTP, "log": cmdLog, "sink": cmdSink,
 			"maildir": cmdMaildir, "queue": cmdQueue, "id": cmdID, "match": cmdMatch,
 			"arrives": cmdArrives, "status": cmdStatus, "send": cmdSend,
+			"freeze": cmdFreeze, "thaw": cmdThaw, "clock": cmdClock, "elapsed": cmdElapsed,
 		},
 	})
 }

@@ -14,11 +14,12 @@ import (
 	"posthaste/internal/ipc"
 	"posthaste/internal/mail"
 	"posthaste/internal/queue"
+	"posthaste/internal/selection"
 	"posthaste/internal/showq"
 	"posthaste/internal/table"
 )
 
-var postqueueHelp = help{"postqueue -f | postqueue -i queueid | postqueue -j | postqueue -p | postqueue -s site", []string{
+var postqueueHelp = help{"postqueue -f | postqueue -i queueid | postqueue -j | postqueue -p | postqueue -s site | postqueue [-j] --where expression", []string{
 	"-c DIR   configuration directory",
 	"-f       try to deliver all queued mail now",
 	"-i ID    try to deliver the message with this queue id now",
@@ -26,6 +27,11 @@ var postqueueHelp = help{"postqueue -f | postqueue -i queueid | postqueue -j | p
 	"-p       list the queue as mailq does",
 	"-s SITE  try to deliver all mail for a site now (fast_flush_domains)",
 	"-v       accepted; nothing more is logged",
+	"--where EXPRESSION",
+	"         list only the messages that are meant by comparisons of the fields",
+	"         sender, recipient, domain, queue, reason, id (= != ~ !~), size and age",
+	"         (= != < > <= >=), with and, or, not and parentheses:",
+	"         'domain = example.com and (age > 2h or size >= 10M) and not reason ~ timeout'",
 }}
 
 // Postqueue is postqueue(1): it lists the queue and asks for deliveries. It
@@ -37,7 +43,8 @@ func Postqueue(env Env) int {
 
 func (c *command) postqueue() error {
 	usage := c.fail("usage: %s", c.usage)
-	options, dir := getopt.New(c.Args[min(1, len(c.Args)):], "c:fi:jps:v"), ""
+	args, where, chosen := getopt.TakeLong(getopt.JoinLong(c.Args[min(1, len(c.Args)):], "--where"), "--where")
+	options, dir := getopt.New(args, "c:fi:jps:v"), ""
 	var mode byte
 	var target string
 	for {
@@ -57,15 +64,28 @@ func (c *command) postqueue() error {
 			mode, target = flag, value
 		}
 	}
-	if len(options.Rest()) > 0 || mode == 0 {
+	if mode == 0 && chosen > 0 {
+		mode = 'p'
+	}
+	if len(options.Rest()) > 0 || mode == 0 || chosen > 1 || chosen > 0 && mode != 'p' && mode != 'j' {
 		return usage
+	}
+	var expr *selection.Expr
+	if chosen > 0 {
+		var err error
+		if expr, err = selection.Parse(where); err != nil {
+			return c.fail("--where: %s", err)
+		}
+		if expr.Uses(selection.Client) {
+			return c.fail("--where: the listing does not tell the client of a message (postsuper --dry-run --where does)")
+		}
 	}
 	if err := c.open(dir); err != nil {
 		return err
 	}
 	switch mode {
 	case 'p', 'j':
-		return c.list(mode == 'j')
+		return c.list(mode == 'j', expr)
 	case 'f':
 		return c.flush()
 	case 'i':
@@ -92,9 +112,9 @@ func (c *command) authorize(param, list, what string) error {
 // connectTime bounds waiting for a busy service.
 const connectTime = time.Minute
 
-// list prints the queue. Nothing of it is kept: a million messages take no
-// more memory than one.
-func (c *command) list(json bool) error {
+// list prints the queue, or what of it an expression means. Nothing of it is
+// kept: a million messages take no more memory than one.
+func (c *command) list(json bool, expr *selection.Expr) error {
 	if err := c.authorize("authorized_mailq_users", c.p.MailqUsers, "view"); err != nil {
 		return err
 	}
@@ -106,7 +126,11 @@ func (c *command) list(json bool) error {
 	if json {
 		printer = showq.NewJSON(out)
 	}
-	err := c.readList(printer)
+	var to showq.Printer = printer
+	if expr != nil {
+		to = showq.Filter(expr, time.Now(), printer)
+	}
+	err := c.readList(to)
 	if err != nil {
 		out.Flush()
 		return err
@@ -138,11 +162,10 @@ func (c *command) readQueue(p showq.Printer) error {
 	if err != nil {
 		return err
 	}
-	from, to := io.Pipe()
-	go func() { to.CloseWithError(showq.List(context.Background(), q, c.warn, to)) }()
-	defer from.Close()
-	return showq.Read(from, p)
+	return showq.ReadQueue(q, false, c.warn, p)
 }
+
+const notConfigured = "Flush service is not configured for destination \"%.100s\""
 
 const mailSystemDown = "Cannot flush mail queue - mail system is down"
 
@@ -187,7 +210,7 @@ func (c *command) flushSite(site string) error {
 		return err
 	}
 	if !eligible {
-		return c.fail("Flush service is not configured for destination \"%s\"", site)
+		return c.fail(notConfigured, site)
 	}
 	return c.ask(site, "send_site", "site", site)
 }
@@ -226,8 +249,10 @@ func (c *command) ask(target, request, name, value string) error {
 		return c.fail("%s", mailSystemDown)
 	case answer["status"] == "-1":
 		return c.fail("%s", mailSystemDown)
-	case answer["status"] == "-2":
+	case answer["status"] == "3":
 		return c.fail("Cannot flush mail queue - invalid request: \"%.100s\"", target)
+	case answer["status"] == "4":
+		return c.fail(notConfigured, target)
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"posthaste/internal/deliver/local"
 	"posthaste/internal/deliver/smtp"
 	"posthaste/internal/deliver/virtual"
+	"posthaste/internal/flush"
 	"posthaste/internal/intake"
 	"posthaste/internal/receive/smtpd"
 	"posthaste/internal/report"
@@ -26,6 +27,7 @@ var binders = map[string]func(*config.Snapshot) error{
 	"cleanup":    bind[intake.Params],
 	"qmgr":       bind[schedule.Params],
 	"bounce":     bind[report.Params],
+	"flush":      bind[flush.Params],
 	"local":      bind[local.Params],
 	"virtual":    bind[virtual.Params],
 	"smtp":       bind[smtp.Params],

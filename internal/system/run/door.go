@@ -32,6 +32,10 @@ func (p *process) newDoor(q *queue.Queue, bell func(mail.QueueID)) (*door, error
 	}
 	d, err := intake.New(params, intake.Deps{
 		Queue: intake.Incoming(q), Maps: address.NewMaps(rewriting, deps), Tables: r.tables, Log: r.log,
+		Untaken: func(id mail.QueueID) bool {
+			_, err := q.Stat(queue.Incoming, id)
+			return err == nil
+		},
 	})
 	if err != nil {
 		return nil, r.fault(err)

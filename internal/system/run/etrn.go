@@ -11,10 +11,15 @@ import (
 // flushSocket is where the flush service listens, below the queue directory.
 const flushSocket = "public/flush"
 
+// flushDomains are the sites that may ask for their mail.
+func (r *row) flushDomains() *table.DomainList {
+	return table.NewDomainList(r.tables, "fast_flush_domains", r.common.FastFlushDomains,
+		table.ParentMatches(r.tables, r.common.ParentMatches, "fast_flush_domains"))
+}
+
 // flusher asks the flush service for deliveries to a domain, for ETRN.
 func (r *row) flusher() (func(ctx context.Context, domain string) (ok bool, err error), error) {
-	domains := table.NewDomainList(r.tables, "fast_flush_domains", r.common.FastFlushDomains,
-		table.ParentMatches(r.tables, r.common.ParentMatches, "fast_flush_domains"))
+	domains := r.flushDomains()
 	return func(ctx context.Context, domain string) (bool, error) {
 		ok, err := domains.Match(ctx, domain)
 		if !ok || err != nil {

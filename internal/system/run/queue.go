@@ -41,7 +41,11 @@ func queueManager(env *host.Env) ([]host.Part, error) {
 	if err != nil {
 		return nil, err
 	}
-	if sched, err = r.newScheduler(q, notices); err != nil {
+	flusher, refresh, err := p.newFlush(q, func(ids ...mail.QueueID) { sched.FlushMessages(ids...) })
+	if err != nil {
+		return nil, err
+	}
+	if sched, err = r.newScheduler(q, notices, flusher.deferred); err != nil {
 		return nil, r.fault(err)
 	}
 	take, wake, err := p.pickup(q, d, notices)
@@ -54,11 +58,14 @@ func queueManager(env *host.Env) ([]host.Part, error) {
 		take,
 		keep,
 	}
-	return append(parts, p.queueSockets(q, d, sched, wake)...), nil
+	if refresh.Name != "" {
+		parts = append(parts, refresh)
+	}
+	return append(parts, p.queueSockets(q, d, sched, flusher, wake)...), nil
 }
 
 // newScheduler makes the queue manager.
-func (r *row) newScheduler(q *queue.Queue, notices schedule.Notifier) (*schedule.Scheduler, error) {
+func (r *row) newScheduler(q *queue.Queue, notices schedule.Notifier, deferred func(mail.QueueID, mail.Address)) (*schedule.Scheduler, error) {
 	var params schedule.Params
 	if err := r.snap.Bind(&params); err != nil {
 		return nil, err
@@ -73,7 +80,7 @@ func (r *row) newScheduler(q *queue.Queue, notices schedule.Notifier) (*schedule
 	}
 	return schedule.New(params, r.common, schedule.Deps{
 		Queue: schedule.Disk(q), Resolver: newRoutes(rewriting, deps), Agents: agents, Notices: notices,
-		Log: schedule.OperatorLog(r.log, logs), Override: r.snap.Transport, Unreachable: remote.Unavailable,
+		Log: schedule.OperatorLog(r.log, logs), Override: r.snap.Transport, Unreachable: remote.Unavailable, Deferred: deferred,
 	}), nil
 }
 
@@ -173,12 +180,12 @@ func hints(socket *net.UnixConn, sched *schedule.Scheduler) host.Part {
 }
 
 // queueSockets serves the sockets of the rows of this process.
-func (p *process) queueSockets(q *queue.Queue, d *door, sched *schedule.Scheduler, wakePickup func()) []host.Part {
+func (p *process) queueSockets(q *queue.Queue, d *door, sched *schedule.Scheduler, flusher flushServer, wakePickup func()) []host.Part {
 	serve := map[string]func(context.Context, net.Conn){
 		"cleanup": submitServer{d, p.log}.serve,
 		"pickup":  trigger(func(byte) { wakePickup() }),
 		"qmgr":    trigger(func(c byte) { wish(sched, c) }),
-		"flush":   flushServer{sched}.serve,
+		"flush":   flusher.serve,
 		"showq":   showqServer{q, p.log}.serve,
 	}
 	var parts []host.Part

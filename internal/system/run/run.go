@@ -20,6 +20,7 @@ import (
 	"posthaste/internal/deliver/smtp"
 	"posthaste/internal/deliver/user"
 	"posthaste/internal/deliver/virtual"
+	"posthaste/internal/flush"
 	"posthaste/internal/intake"
 	"posthaste/internal/receive/smtpd"
 	"posthaste/internal/report"
@@ -32,7 +33,7 @@ import (
 // Catalog are all parameters of the program.
 func Catalog() *config.Catalog {
 	return config.NewCatalog(
-		address.Params{}, intake.Params{}, local.Params{}, master.Params{}, report.Params{}, schedule.Params{},
+		address.Params{}, flush.Params{}, intake.Params{}, local.Params{}, master.Params{}, report.Params{}, schedule.Params{},
 		smtp.Params{}, config.As(smtp.Params{}, "smtp_", "lmtp_"), smtpd.Params{}, virtual.Params{}, setgid.Params{},
 	)
 }
