@@ -14,6 +14,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -76,6 +77,7 @@ func Run(b Builder, limits Limits) error {
 	if err != nil {
 		return err
 	}
+	share(env.Spec.Role)
 	parts, err := b.Build(env)
 	if err != nil {
 		env.Log.Fatal("%s", err)
@@ -88,6 +90,15 @@ func Run(b Builder, limits Limits) error {
 		}
 	}
 	return live(env, parts, lifeline, ready, limits)
+}
+
+// share leaves processors to the other processes: those that wait for inbound's
+// work mostly would otherwise wake idle threads that find nothing to do. It
+// gave a tenth more messages a second on two processors.
+func share(role spec.Role) {
+	if role != spec.Inbound {
+		runtime.GOMAXPROCS(max(1, runtime.GOMAXPROCS(0)/2))
+	}
 }
 
 // order tells a process to leave, with the time that work in hand may take.
