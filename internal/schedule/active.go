@@ -19,7 +19,10 @@ type urgency struct {
 
 // claimAs begins to make a message active.
 func (s *Scheduler) claimAs(c *scan, id mail.QueueID, u urgency) {
-	if _, known := s.messages[id]; known {
+	if m, known := s.messages[id]; known {
+		if m == nil && u.any {
+			s.again[id] = u // the claim under way may find that it is not due
+		}
 		return
 	}
 	s.messages[id] = nil // being claimed
@@ -29,11 +32,17 @@ func (s *Scheduler) claimAs(c *scan, id mail.QueueID, u urgency) {
 		m, b := s.open(from, id, u)
 		s.post(func() {
 			s.claiming--
-			if m == nil {
+			more, wanted := s.again[id]
+			delete(s.again, id)
+			switch {
+			case m != nil:
+				s.activate(m, b)
+			case wanted:
 				delete(s.messages, id)
-				return
+				s.claimAs(c, id, more)
+			default:
+				delete(s.messages, id)
 			}
-			s.activate(m, b)
 		})
 	})
 }

@@ -194,7 +194,7 @@ func (s *Scheduler) takeIncoming() bool {
 	}
 	select {
 	case id := <-s.hints:
-		s.claim(&s.incoming, id)
+		s.claimNew(id)
 		return true
 	default:
 	}
@@ -240,6 +240,11 @@ func (s *Scheduler) found(c *scan, id mail.QueueID, more bool) {
 		return
 	}
 	s.claim(c, id)
+}
+
+// claimNew claims a message that has just come.
+func (s *Scheduler) claimNew(id mail.QueueID) {
+	s.claimAs(&s.incoming, id, urgency{any: s.incoming.flush, fresh: true})
 }
 
 func (s *Scheduler) claim(c *scan, id mail.QueueID) {

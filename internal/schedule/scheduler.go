@@ -41,6 +41,7 @@ type Scheduler struct {
 	transports      map[string]*transport
 	readyTransports []*transport
 	messages        map[mail.QueueID]*message // active ones; nil while being claimed
+	again           map[mail.QueueID]urgency  // flushes of messages that are being claimed
 	claiming        int
 	arrivals        uint64
 	deadCount       int
@@ -71,7 +72,7 @@ func New(params Params, common config.Common, deps Deps) *Scheduler {
 		queue: deps.Queue, log: deps.Log, clock: deps.Clock,
 		events: make(chan func(), 1024), hints: make(chan mail.QueueID, 4096),
 		wants: make(chan want, 16), quit: make(chan struct{}), done: make(chan struct{}),
-		transports: map[string]*transport{}, messages: map[mail.QueueID]*message{},
+		transports: map[string]*transport{}, messages: map[mail.QueueID]*message{}, again: map[mail.QueueID]urgency{},
 	}
 }
 
@@ -121,7 +122,7 @@ func (s *Scheduler) loop(ctx context.Context) {
 			f()
 			s.drain()
 		case id := <-hints:
-			s.claimAs(&s.incoming, id, urgency{any: s.incoming.flush, fresh: true})
+			s.claimNew(id)
 		case id, more := <-incoming:
 			s.found(&s.incoming, id, more)
 		case id, more := <-deferred:
