@@ -19,10 +19,7 @@ type urgency struct {
 
 // claimAs begins to make a message active.
 func (s *Scheduler) claimAs(c *scan, id mail.QueueID, u urgency) {
-	if m, known := s.messages[id]; known {
-		if m == nil && u.any {
-			s.again[id] = u // the claim under way may find that it is not due
-		}
+	if _, known := s.messages[id]; known {
 		return
 	}
 	s.messages[id] = nil // being claimed
@@ -32,17 +29,11 @@ func (s *Scheduler) claimAs(c *scan, id mail.QueueID, u urgency) {
 		m, b := s.open(from, id, u)
 		s.post(func() {
 			s.claiming--
-			more, wanted := s.again[id]
-			delete(s.again, id)
-			switch {
-			case m != nil:
-				s.activate(m, b)
-			case wanted:
+			if m == nil {
 				delete(s.messages, id)
-				s.claimAs(c, id, more)
-			default:
-				delete(s.messages, id)
+				return
 			}
+			s.activate(m, b)
 		})
 	})
 }

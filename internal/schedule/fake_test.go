@@ -26,8 +26,7 @@ type fakeQueue struct {
 	logs    map[queue.Name]map[mail.QueueID][]queue.LogEntry
 	history []string // "ID place" for every move
 	claims  []mail.QueueID
-	failing map[string]error         // method → error
-	slow    func(queue.ClaimOptions) // called before a claim
+	failing map[string]error // method → error
 }
 
 type fakeFile struct {
@@ -151,9 +150,6 @@ func (q *fakeQueue) Stat(n queue.Name, id mail.QueueID) (queue.Stat, error) {
 }
 
 func (q *fakeQueue) Claim(from queue.Name, id mail.QueueID, o queue.ClaimOptions) (Claim, error) {
-	if q.slow != nil {
-		q.slow(o)
-	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	f := q.files[id]

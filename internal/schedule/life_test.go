@@ -49,29 +49,6 @@ func TestHint(t *testing.T) {
 	})
 }
 
-// A flush that meets a claim of the same message, which then finds that it is not
-// due, is not lost.
-func TestFlushDuringClaim(t *testing.T) {
-	bubble(t, func(t *testing.T, w *fakeWorld) {
-		f := w.queue.add("A1", queue.Deferred, "r@c.test")
-		f.due = time.Now().Add(time.Hour)
-		w.queue.slow = func(o queue.ClaimOptions) {
-			if !o.Any {
-				time.Sleep(time.Second)
-			}
-		}
-		w.run(func(s *Scheduler) {
-			time.Sleep(time.Millisecond) // the first scan claims it
-			s.FlushMessages("A1")
-			time.Sleep(2 * time.Second)
-			synctest.Wait()
-		})
-		if got := w.queue.place("A1"); got != "removed" {
-			t.Errorf("message is %s", got)
-		}
-	})
-}
-
 // deferring is an agent that defers and notes when it was asked.
 func deferring(times *[]time.Time) func(context.Context, deliver.Request, func(mail.RecipientIndex, mail.Status)) error {
 	return func(_ context.Context, r deliver.Request, done func(mail.RecipientIndex, mail.Status)) error {

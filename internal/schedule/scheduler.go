@@ -41,7 +41,6 @@ type Scheduler struct {
 	transports      map[string]*transport
 	readyTransports []*transport
 	messages        map[mail.QueueID]*message // active ones; nil while being claimed
-	again           map[mail.QueueID]urgency  // flushes of messages that are being claimed
 	claiming        int
 	arrivals        uint64
 	deadCount       int
@@ -72,7 +71,7 @@ func New(params Params, common config.Common, deps Deps) *Scheduler {
 		queue: deps.Queue, log: deps.Log, clock: deps.Clock,
 		events: make(chan func(), 1024), hints: make(chan mail.QueueID, 4096),
 		wants: make(chan want, 16), quit: make(chan struct{}), done: make(chan struct{}),
-		transports: map[string]*transport{}, messages: map[mail.QueueID]*message{}, again: map[mail.QueueID]urgency{},
+		transports: map[string]*transport{}, messages: map[mail.QueueID]*message{},
 	}
 }
 
