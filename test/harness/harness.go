@@ -185,6 +185,13 @@ func (i *Instance) layOut(c Config) error {
 	for name, text := range c.Files {
 		files[name] = text
 	}
+	// The real postsuper writes to the log as mail_owner, and fails when it cannot.
+	if err := os.WriteFile(i.Log, nil, 0o666); err != nil {
+		return err
+	}
+	if err := os.Chmod(i.Log, 0o666); err != nil {
+		return err
+	}
 	for name, text := range files {
 		path := filepath.Join(i.Dir, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

@@ -137,7 +137,7 @@ func (r *row) addresses() (address.Params, address.Deps, error) {
 
 // settleTime is how long a process that leaves waits for the other to leave the
 // journal.
-const settleTime = 2 * time.Second
+const settleTime = time.Second / 2
 
 // openQueue opens the queue in the working directory, and makes the part that
 // keeps it durable. sweep is for the one process that owns the whole queue.
