@@ -33,6 +33,11 @@ func TestWrite(t *testing.T) {
 			t.Errorf("%s = %s", s.Name, s.Value)
 		}
 	}
+	// Every address of the domain has a maildir.
+	boxes, err := os.ReadFile(filepath.Join(dir, "mailboxes"))
+	if err != nil || !strings.Contains(string(boxes), "\n@example.test ") {
+		t.Errorf("mailboxes: %v\n%s", err, boxes)
+	}
 	// The second time everything stays as it is.
 	path := filepath.Join(dir, "main.cf")
 	if err := os.WriteFile(path, []byte("mine = yes\n"), 0o644); err != nil {
