@@ -37,8 +37,19 @@ func (s *Scheduler) start(e *entry) {
 	}
 	go func() {
 		run.run()
+		if run.completes() {
+			// Nobody else has anything to do with the message: it is removed
+			// here, without a way through the loop and an ender.
+			m.unmarked = run.out.unmarked
+			m.over, m.endErr = true, s.end(m)
+		}
 		s.post(func() { s.ended(run) })
 	}()
+}
+
+// completes tells whether the message is done with this delivery.
+func (r *delivery) completes() bool {
+	return r.e.only && r.err == nil && r.missing == 0 && r.cut == 0 && r.out.deferred == 0
 }
 
 // run asks the agent and settles each recipient.

@@ -14,16 +14,23 @@ import (
 // are sent, then it is removed, deferred, or put back. The disk's part is done
 // on an ender.
 func (s *Scheduler) finish(m *message) {
+	if m.over {
+		s.finished(m, m.endErr)
+		return
+	}
 	m.pending = 1 // this work
 	s.enders.add(func() {
 		err := s.end(m)
-		s.post(func() {
-			if err != nil && !errors.Is(err, queue.ErrGone) {
-				s.strand(m.id, err)
-			}
-			delete(s.messages, m.id)
-		})
+		s.post(func() { s.finished(m, err) })
 	})
+}
+
+// finished forgets a message whose attempt has ended.
+func (s *Scheduler) finished(m *message, err error) {
+	if err != nil && !errors.Is(err, queue.ErrGone) {
+		s.strand(m.id, err)
+	}
+	delete(s.messages, m.id)
 }
 
 // end decides how the attempt ends, and does it.

@@ -38,6 +38,8 @@ type message struct {
 	unlogged    bool // a deferral could not be written to the defer log
 	damaged     bool // an agent found the content damaged
 	unmarked    []record.Entry
+	over        bool  // end was called by the last delivery
+	endErr      error // and returned this
 }
 
 // unread is how many recipients are still in the file only.
