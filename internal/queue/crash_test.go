@@ -414,6 +414,13 @@ type mutantFile struct {
 	m mutant
 }
 
+func (f mutantFile) SyncData() error {
+	if f.m.noFileSync {
+		return nil
+	}
+	return f.File.SyncData()
+}
+
 func (f mutantFile) Sync() error {
 	if f.m.noFileSync {
 		return nil

@@ -47,6 +47,9 @@ type File interface {
 	io.WriterAt
 	io.Closer
 	Sync() error
+	// SyncData makes the content durable, and not the mode and the times: with a
+	// file that does not grow the disk has nothing else to write.
+	SyncData() error
 	Chmod(mode fs.FileMode) error
 	SetTimes(mtime time.Time) error
 	Truncate(size int64) error

@@ -219,7 +219,7 @@ func (j *journal) open() (*segment, error) {
 		j.mu.Lock()
 		s.dirty = false
 		j.mu.Unlock()
-		return f.Sync()
+		return f.SyncData()
 	}
 	return s, nil
 }

@@ -210,6 +210,8 @@ func (f *osFile) SyncEntry() error {
 	return pathError("syncfs", f.name, unix.Syncfs(f.fd))
 }
 
+func (f *osFile) SyncData() error { return pathError("fdatasync", f.name, unix.Fdatasync(f.fd)) }
+
 func (f *osFile) Chmod(mode fs.FileMode) error {
 	return pathError("chmod", f.name, unix.Fchmod(f.fd, uint32(mode.Perm())))
 }

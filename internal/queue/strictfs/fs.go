@@ -334,6 +334,14 @@ func (h *handle) Sync() error {
 	})
 }
 
+func (h *handle) SyncData() error {
+	h.fs.mu.Lock()
+	defer h.fs.mu.Unlock()
+	return h.fs.sync("fdatasync", h.name, func(o *op) bool {
+		return o.inode == h.inode && (o.kind == opWrite || o.kind == opTruncate)
+	})
+}
+
 func (h *handle) Stat() (queue.Stat, error) {
 	h.fs.mu.Lock()
 	defer h.fs.mu.Unlock()
