@@ -113,6 +113,13 @@ func (j *journal) fail(err error) error {
 	return j.failed
 }
 
+// postpone leaves a failure to be told of with the next one that failure returns.
+func (j *journal) postpone(err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.failed = fmt.Errorf("journal: %w", err)
+}
+
 // failure returns the last failure once.
 func (j *journal) failure() error {
 	j.mu.Lock()

@@ -26,6 +26,17 @@ func withJournal(t *testing.T, root string) *Queue {
 	return q
 }
 
+// withoutIncoming opens a queue as it lies.
+func withoutIncoming(t *testing.T, root string) *Queue {
+	t.Helper()
+	os.WriteFile(filepath.Join(root, "incoming"), nil, 0o600) // no directory, so that none is made
+	q, err := New(Options{FS: DirFS(root), HashNames: []string{"deferred", "defer"}, HashDepth: 1, Journal: WholeJournal})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return q
+}
+
 // die lets go of a queue's locks as the end of its process does.
 func die(q *Queue) {
 	if q.journal.cur != nil {
@@ -118,6 +129,35 @@ func TestReplay(t *testing.T) {
 	}
 	if names := journalFiles(t, root); len(names) > 0 {
 		t.Errorf("left in the journal: %q", names)
+	}
+}
+
+// A message that cannot be written again, as on a full disk, keeps nobody from
+// starting, and is there as soon as it can be.
+func TestReplayThatFails(t *testing.T) {
+	root := t.TempDir()
+	q := withJournal(t, root)
+	id := send(t, q, "r1@c.test")
+	die(q)
+	path := filepath.Join(root, q.Path(Incoming, id))
+	os.Remove(path)
+	os.Remove(filepath.Join(root, "incoming")) // nothing can be made there
+	next := withoutIncoming(t, root)
+	if _, _, err := next.Recover(); err != nil {
+		t.Fatal(err)
+	}
+	if next.journal.failure() == nil {
+		t.Error("nobody is told")
+	}
+	os.Remove(filepath.Join(root, "incoming"))
+	if err := os.Mkdir(filepath.Join(root, "incoming"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := next.Sweep(); err != nil {
+		t.Fatal(err)
+	}
+	if st, err := next.Stat(Incoming, id); err != nil || !st.Ready() {
+		t.Errorf("%v %v", st.Mode, err)
 	}
 }
 

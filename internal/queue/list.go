@@ -118,9 +118,11 @@ func (m *Message) Info(limit int) (*record.Info, error) { return record.Read(m, 
 // message whose lock is held is still being delivered by a survivor; it is
 // left, and counted in busy, for a later call.
 func (q *Queue) Recover() (moved, busy int, err error) {
-	if q.journal != nil {
+	if j := q.journal; j != nil {
+		// What cannot be made good now, on a full disk perhaps, must not keep
+		// other mail from being delivered: Keep tells of it and tries again.
 		if err := q.sweep(); err != nil {
-			return 0, 0, err
+			j.postpone(err)
 		}
 	}
 	for id, e := range q.List(Active) {
