@@ -149,9 +149,9 @@ func (d *dump) record(rec Record) (done bool, err error) {
 }
 
 // skipTo leaves out what is not to be shown, as far as the size record tells
-// where that ends; else it is read through.
+// where that ends; else it is read through. It never goes back.
 func (d *dump) skipTo(offset int64) {
-	if d.sized {
+	if d.sized && offset > d.r.Offset() {
 		d.r.Goto(offset)
 	}
 }
