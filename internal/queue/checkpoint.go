@@ -26,14 +26,20 @@ func (j *journal) checkpoint() error {
 	if j.cur != nil && j.cur.size > 0 {
 		j.leave()
 	}
-	left := j.left
-	j.left = nil
+	left := slices.Clone(j.left)
 	j.mu.Unlock()
 	if len(left) > 0 {
 		for _, s := range left {
 			s.users.Wait()
 		}
-		if err := j.all.SyncAll(); err != nil {
+		err := j.all.SyncAll()
+		j.mu.Lock()
+		j.left = slices.Clone(j.left[len(left):]) // others may have come behind them
+		j.mu.Unlock()
+		for _, s := range left {
+			s.syncers.Wait()
+		}
+		if err != nil {
 			for _, s := range left {
 				s.file.Close()
 			}

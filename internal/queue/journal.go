@@ -44,19 +44,20 @@ type journal struct {
 	notes []notesFile
 }
 
-// segment is a file of the journal that this process writes. size, dirty and
-// notes are guarded by journal.mu.
+// segment is a file of the journal that this process writes. size, durable,
+// notes and bad are guarded by journal.mu.
 type segment struct {
-	name  string
-	salt  uint32
-	file  File
-	group dirSyncs // syncs of file
-	size  int64
-	born  time.Time
-	dirty bool           // something was written after the last sync began
-	notes bool           // it has marks or removals
-	bad   bool           // a write or sync failed
-	users sync.WaitGroup // commits between their write and the end of their sync
+	name    string
+	salt    uint32
+	file    File
+	group   syncs // syncs of file
+	size    int64
+	born    time.Time
+	durable int64          // what was synced; size when nothing waits for a sync
+	notes   bool           // it has marks or removals
+	bad     bool           // a write or sync failed
+	users   sync.WaitGroup // commits between their write and the end of their sync
+	syncers sync.WaitGroup // calls of syncNotes that sync it
 }
 
 // A segment is checkpointed when it has this size or age.
@@ -198,7 +199,6 @@ func (j *journal) append(f *frame) (*segment, error) {
 		return nil, j.fail(err)
 	}
 	s.size += int64(len(b))
-	s.dirty = true
 	s.notes = s.notes || f.kind == frameMark || f.kind == frameGone
 	s.users.Add(1)
 	return s, nil
@@ -224,9 +224,15 @@ func (j *journal) open() (*segment, error) {
 	s := &segment{name: name, salt: salt(name), file: f, born: j.now()}
 	s.group.sync = func(string) error {
 		j.mu.Lock()
-		s.dirty = false
+		end := s.size
 		j.mu.Unlock()
-		return f.SyncData()
+		err := f.SyncData()
+		if err == nil {
+			j.mu.Lock()
+			s.durable = max(s.durable, end)
+			j.mu.Unlock()
+		}
+		return err
 	}
 	return s, nil
 }
@@ -318,25 +324,42 @@ func (j *journal) leave() {
 	j.cur = nil
 }
 
-// syncNotes makes marks and removals durable that are not yet.
+// errUnsynced is the error of notes in a segment whose sync or write failed.
+var errUnsynced = errors.New("notes are in a segment that failed")
+
+// syncNotes makes marks and removals durable that are not yet, also those in
+// segments that wait for a checkpoint.
 func (j *journal) syncNotes() error {
 	if err := j.payNotes(); err != nil {
 		return err
 	}
+	list, failed := j.unsynced()
+	for _, s := range list {
+		if err := s.group.Sync(s.name); err != nil {
+			j.abandon(s, err)
+			failed = err
+		}
+		s.syncers.Done()
+	}
+	return failed
+}
+
+// unsynced are the segments with notes that are not durable yet; errUnsynced
+// when one of them has failed. The caller calls syncers.Done of each.
+func (j *journal) unsynced() (list []*segment, err error) {
 	j.mu.Lock()
-	s := j.cur
-	if s == nil || !s.dirty {
-		j.mu.Unlock()
-		return nil
+	defer j.mu.Unlock()
+	for _, s := range append(j.left[:len(j.left):len(j.left)], j.cur) {
+		switch {
+		case s == nil || !s.notes || s.durable >= s.size:
+		case s.bad:
+			err = errUnsynced
+		default:
+			s.syncers.Add(1)
+			list = append(list, s)
+		}
 	}
-	s.users.Add(1)
-	j.mu.Unlock()
-	defer s.users.Done()
-	err := s.group.Sync(s.name)
-	if err != nil {
-		j.abandon(s, err)
-	}
-	return err
+	return list, err
 }
 
 // due tells whether it is time for a checkpoint.
@@ -344,5 +367,5 @@ func (j *journal) due() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	s := j.cur
-	return s != nil && s.size > 0 && (s.size >= segmentSize || j.now().Sub(s.born) >= segmentAge)
+	return len(j.left) > 0 || s != nil && s.size > 0 && (s.size >= segmentSize || j.now().Sub(s.born) >= segmentAge)
 }

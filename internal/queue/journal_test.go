@@ -253,6 +253,34 @@ func TestNotesOfCommands(t *testing.T) {
 	}
 }
 
+// Notes are durable after syncNotes also when their segment waits for a
+// checkpoint; of one that failed it says so.
+func TestNotesBeforeACheckpoint(t *testing.T) {
+	j := withJournal(t, t.TempDir()).journal
+	j.note(frameMark, "4jZN5X692bzqncmY8K", 7)
+	j.mu.Lock()
+	s := j.cur
+	j.leave()
+	j.mu.Unlock()
+	if err := j.syncNotes(); err != nil || s.durable != s.size || s.size == 0 {
+		t.Errorf("%d of %d bytes are durable: %v", s.durable, s.size, err)
+	}
+	j.note(frameMark, "4jZN5X692bzqncmY8K", 8)
+	j.abandon(j.cur, errors.New("disk"))
+	if err := j.syncNotes(); err == nil {
+		t.Error("notes in a segment that failed count as durable")
+	}
+	if !j.due() {
+		t.Error("no checkpoint is due")
+	}
+	if err := j.checkpoint(); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.syncNotes(); err != nil {
+		t.Errorf("after the checkpoint: %v", err)
+	}
+}
+
 // Frames written in the same file before are not taken for the segment's own.
 func TestFramesOfAnEarlierSegment(t *testing.T) {
 	first := frame{kind: frameGone, id: "4jZN5X692bzqncmY8K"}

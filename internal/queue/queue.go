@@ -79,7 +79,7 @@ type Queue struct {
 	delay  time.Duration
 	now    func() time.Time
 	ids    *idMaker
-	dirs   dirSyncs
+	dirs   syncs
 	moved  dirty
 
 	journal *journal // nil: each file is synced by itself

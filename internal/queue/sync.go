@@ -2,17 +2,17 @@ package queue
 
 import "sync"
 
-// dirSyncs makes directory entries durable for many callers at once: whoever
-// asks while a sync of that directory is under way waits for the next one, and
-// one sync serves all who wait.
-type dirSyncs struct {
+// syncs makes directories, or a segment of the journal, durable for many callers
+// at once: whoever asks while a sync of that name is under way waits for the
+// next one, and one sync serves all who wait.
+type syncs struct {
 	sync func(dir string) error
 	mu   sync.Mutex
-	dirs map[string]*dirSync
+	dirs map[string]*syncState
 }
 
-// dirSync is the state of one directory, guarded by dirSyncs.mu.
-type dirSync struct {
+// syncState is the state of one name, guarded by syncs.mu.
+type syncState struct {
 	running bool
 	waiting *syncRound // those the next sync serves; nil: nobody
 }
@@ -24,14 +24,14 @@ type syncRound struct {
 
 // Sync returns when a sync of dir that began after the call has ended. An
 // error goes to all it was to serve, and none of them may be acknowledged (R2).
-func (s *dirSyncs) Sync(dir string) error {
+func (s *syncs) Sync(dir string) error {
 	s.mu.Lock()
 	if s.dirs == nil {
-		s.dirs = make(map[string]*dirSync)
+		s.dirs = make(map[string]*syncState)
 	}
 	d := s.dirs[dir]
 	if d == nil {
-		d = &dirSync{}
+		d = &syncState{}
 		s.dirs[dir] = d
 	}
 	if d.running {
@@ -53,7 +53,7 @@ func (s *dirSyncs) Sync(dir string) error {
 // next serves those who came while a sync was running, or marks the directory
 // as idle. The follow-up runs in its own goroutine so that the caller who
 // happened to come first does not pay for all the others.
-func (s *dirSyncs) next(dir string, d *dirSync) {
+func (s *syncs) next(dir string, d *syncState) {
 	s.mu.Lock()
 	round := d.waiting
 	d.waiting = nil
