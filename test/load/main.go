@@ -50,6 +50,7 @@ func measureAll() int {
 	asJSON := flag.Bool("json", false, "print one line of JSON per setting instead of a table")
 	kind := flag.String("disk", "ext4", "file system, freshly made in an image file, for the queues of both (ext4, xfs); empty, or not root: where temporary files lie")
 	flag.Parse()
+	calm()
 	if *kind != "" && os.Geteuid() == 0 {
 		d, err := newDisk(*kind)
 		if err != nil {
