@@ -39,6 +39,7 @@ lint:
 # The relay side by side with the real Postfix; needs root and Debian's postfix.
 bench: build
 	$(GO) run ./test/load
+	$(GO) run ./test/load -idle 10000
 
 # The real Postfix needs root and Debian's postfix; without them ours runs alone.
 crash: build
