@@ -24,8 +24,9 @@ type Mail struct {
 
 // Options tell what the trace cannot.
 type Options struct {
-	Spool string // the queue directory
-	Mail  map[string]Mail
+	Spool   string // the queue directory
+	Mail    map[string]Mail
+	Aliases map[string]string // recipients whose mail goes to somebody else's mailbox
 }
 
 // Rule names a promise, as docs/durability.md does.

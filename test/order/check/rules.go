@@ -118,7 +118,7 @@ func (r *run) copy(m *message, rcpt string) (w where, what string) {
 	}
 	what = "no copy was delivered"
 	for _, f := range r.boxes {
-		if f.test() == test && f.recipient() == rcpt {
+		if f.test() == test && (f.recipient() == rcpt || f.recipient() == r.Aliases[rcpt]) {
 			s := f.state()
 			if s == durable {
 				return mailbox, ""

@@ -1,0 +1,4 @@
+// Command order traces.
+package main
+
+func main() {}
