@@ -104,23 +104,26 @@ type tracer struct {
 	in    io.WriteCloser
 	out   *bufio.Reader
 	path  string
+	older map[int]int // threads that ran before it, and their processes
 	ended bool
 }
 
 // watch begins to trace all processes of the site that run, and those that they
 // will make. inject are strace's rules for faults, without "inject=".
 func (s *site) watch(inject ...string) error {
-	t := &tracer{path: filepath.Join(s.Dir, "trace")}
+	t := &tracer{path: filepath.Join(s.Dir, "trace"), older: map[int]int{}}
 	args := []string{"-f", "-ttt", "-yy", "-s", shown, "-o", t.path, "-e", calls}
 	for _, rule := range inject {
 		args = append(args, "-e", "inject="+rule)
 	}
+	var running []int
 	if pid := s.MasterPID(); pid != 0 {
-		for _, p := range process.Tree(pid) {
-			args = append(args, "-p", fmt.Sprint(p))
-		}
+		running = process.Tree(pid)
 	} else {
 		args = append(args, "--seccomp-bpf")
+	}
+	for _, p := range running {
+		args = append(args, "-p", fmt.Sprint(p))
 	}
 	t.cmd = exec.Command("strace", append(args, "sh")...)
 	like := s.Command(context.Background(), "postfix")
@@ -146,6 +149,11 @@ func (s *site) watch(inject ...string) error {
 	if status, err := t.run("true"); err != nil || status != 0 {
 		why, _ := os.ReadFile(text.Name())
 		return fmt.Errorf("strace: %w: %s", harness.ErrUnavailable, why)
+	}
+	for _, p := range running {
+		for _, thread := range process.Threads(p) {
+			t.older[thread] = p
+		}
 	}
 	return nil
 }
@@ -207,5 +215,12 @@ func (s *site) trace() (*trace.Trace, error) {
 		return nil, err
 	}
 	defer f.Close()
-	return trace.Read(f)
+	t, err := trace.Read(f)
+	if err != nil {
+		return nil, err
+	}
+	for thread, p := range s.tracer.older {
+		t.Belongs(thread, p)
+	}
+	return t, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -69,9 +70,17 @@ type traffic struct {
 
 const sender = "sender@" + sinkDomain
 
-// compose makes a message that everybody knows of.
+// compose makes a message that everybody knows of. The ledger counts where mail
+// for an alias arrives.
 func (t *traffic) compose(size int, rcpts ...string) ledger.Message {
-	m := t.ledger.Send(sender, size, rcpts...)
+	arrive := slices.Clone(rcpts)
+	for i, r := range arrive {
+		if to, ok := aliases()[r]; ok {
+			arrive[i] = to
+		}
+	}
+	m := t.ledger.Send(sender, size, arrive...)
+	m.Recipients = rcpts
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.mail[m.ID] = check.Mail{Sender: sender, Recipients: rcpts}

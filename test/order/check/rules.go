@@ -54,6 +54,7 @@ func (r *run) exit(c *trace.Call) {
 	if !r.droppers[process] || c.Arg(0) != "0" {
 		return
 	}
+	delete(r.droppers, process) // two threads may end it
 	r.Exits++
 	for _, m := range r.messages {
 		if m.file.creator == process {

@@ -55,6 +55,13 @@ func (t *Trace) Process(thread int) int {
 	return thread
 }
 
+// Belongs says which process a thread belongs to that is older than the trace.
+func (t *Trace) Belongs(thread, process int) {
+	if thread != process {
+		t.parent[thread] = process
+	}
+}
+
 // maxLine bounds a line: one buffer as strace prints it is less.
 const maxLine = 16 << 20
 
