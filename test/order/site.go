@@ -108,19 +108,29 @@ type tracer struct {
 	ended bool
 }
 
-// watch begins to trace all processes of the site that run, and those that they
-// will make. inject are strace's rules for faults, without "inject=".
-func (s *site) watch(inject ...string) error {
+// fault is what strace does to the calls of a run: its rules, without "inject=".
+type fault struct {
+	rules []string
+	role  string // of the only process that is watched; empty: all are
+	stuck bool   // the queue will not become empty
+}
+
+// watch begins to trace the processes of the site that run, and those that they
+// will make.
+func (s *site) watch(f fault) error {
 	t := &tracer{path: filepath.Join(s.Dir, "trace"), older: map[int]int{}}
 	args := []string{"-f", "-ttt", "-yy", "-s", shown, "-o", t.path, "-e", calls}
-	for _, rule := range inject {
+	for _, rule := range f.rules {
 		args = append(args, "-e", "inject="+rule)
 	}
 	var running []int
-	if pid := s.MasterPID(); pid != 0 {
-		running = process.Tree(pid)
-	} else {
+	switch pid := s.MasterPID(); {
+	case pid == 0:
 		args = append(args, "--seccomp-bpf")
+	case f.role != "":
+		running = process.Role(pid, f.role)
+	default:
+		running = process.Tree(pid)
 	}
 	for _, p := range running {
 		args = append(args, "-p", fmt.Sprint(p))
@@ -181,8 +191,8 @@ func (s *site) command(input, name string, args ...string) (int, error) {
 }
 
 // startWatched starts the system under the tracer, so that it sees everything.
-func (s *site) startWatched(inject ...string) error {
-	if err := s.watch(inject...); err != nil {
+func (s *site) startWatched() error {
+	if err := s.watch(fault{}); err != nil {
 		return err
 	}
 	status, err := s.command("/dev/null", "postfix", "start")

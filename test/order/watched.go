@@ -15,13 +15,6 @@ const (
 	submissions = 3 // messages by sendmail
 )
 
-// fault is what strace does to the calls of a run, and whether everything is
-// delivered all the same.
-type fault struct {
-	rules []string
-	stuck bool
-}
-
 // watched runs traffic through a system under strace, judges the trace, and
 // counts what became of the mail.
 func watched(system harness.System, p profile, f fault) (r check.Report, c ledger.Counters, err error) {
@@ -39,15 +32,17 @@ func watched(system harness.System, p profile, f fault) (r check.Report, c ledge
 	if system == harness.Ours && f.rules == nil {
 		err = i.startWatched()
 	} else if err = i.Start(); err == nil { // the real Postfix starts by long scripts; faults are for what runs
-		err = i.watch(f.rules...)
+		err = i.watch(f)
 	}
 	if err != nil {
 		return r, c, err
 	}
 	mail := &traffic{site: i, ledger: books, mail: map[string]check.Mail{}}
-	err = mail.smtp(sessions, 1)
+	if err = mail.smtp(sessions, 1); err == nil && f.role == "" && !f.stuck {
+		err = mail.sendmail(submissions)
+	}
 	if err == nil && !f.stuck {
-		err = errors.Join(mail.sendmail(submissions), mail.drain(30*time.Second))
+		err = mail.drain(30 * time.Second)
 	}
 	if err != nil {
 		return r, c, err

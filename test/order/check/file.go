@@ -37,10 +37,12 @@ const (
 	contentAlone       // the content is synced, the name is not
 	nameAlone          // the name is synced, the content is not
 	neither
-	dropped // a sync of it failed
+	fileDropped // a sync of the file failed
+	nameDropped // a sync of the directory failed
 )
 
-var stateNames = [...]string{"durable", "file synced, directory not synced", "file not synced", "file and directory not synced", "a sync of it failed"}
+var stateNames = [...]string{"durable", "file synced, directory not synced", "file not synced", "file and directory not synced",
+	"a sync of the file failed", "a sync of the directory failed"}
 
 func (s state) String() string { return stateNames[s] }
 
@@ -49,8 +51,10 @@ func (f *file) state() state {
 	switch {
 	case content && name:
 		return durable
-	case f.object.dropped(f.content), len(f.entries) > 0 && f.entries[len(f.entries)-1].dropped():
-		return dropped
+	case f.object.dropped(f.content):
+		return fileDropped
+	case !name && f.entries[len(f.entries)-1].dropped():
+		return nameDropped
 	case content:
 		return contentAlone
 	case name:

@@ -133,8 +133,10 @@ func (m *message) missing() (rule Rule, what string) {
 	switch {
 	case s == durable:
 		return "", ""
-	case s == dropped, m.commit != nil && m.commit.segment.object.dropped(m.commit.change):
-		return FailedSync, dropped.String()
+	case s == fileDropped, s == nameDropped:
+		return FailedSync, s.String()
+	case m.commit != nil && m.commit.segment.object.dropped(m.commit.change):
+		return FailedSync, "a sync of the segment failed"
 	case m.commit == nil:
 		return Acknowledge, s.String()
 	case m.commit.durable():

@@ -1,62 +1,72 @@
 package check
 
 // object is a file or a directory: what was changed in it, in order, and what of
-// that is durable. A change is only sure to be covered by a sync that begins
-// after the change's call has ended.
+// that is durable. Changes are numbered from 1; 0 is what was there before the
+// trace, which counts as durable.
 type object struct {
-	changes int          // begun so far; numbered from 1
-	open    map[int]bool // begun and not ended
-	synced  int          // all up to this one are durable, but those in lost
-	lost    []span       // a failed sync may have dropped them, and later ones do not bring them back (R2)
+	changes []stage
+	from    int // all before this one are durable or lost
 }
 
-// span is the changes after one up to another.
-type span struct{ after, until int }
+// stage is how far a change has come.
+type stage uint8
+
+const (
+	underway stage = iota // its call has not ended: a sync may come too early for it
+	written
+	synced
+	lost // a sync failed that it may have been part of: no later one brings it back (R2)
+)
 
 func (o *object) begin() int {
-	o.changes++
-	if o.open == nil {
-		o.open = map[int]bool{}
-	}
-	o.open[o.changes] = true
-	return o.changes
+	o.changes = append(o.changes, underway)
+	return len(o.changes)
 }
 
-func (o *object) end(n int) { delete(o.open, n) }
-
-// covered is the last change that a sync which begins now makes durable, with
-// all before it.
-func (o *object) covered() int {
-	last := o.changes
-	for n := range o.open {
-		last = min(last, n-1)
+func (o *object) end(n int) {
+	if o.changes[n-1] == underway {
+		o.changes[n-1] = written
 	}
-	return last
 }
 
-// sync notes that a sync ended well which covered the changes up to one.
-func (o *object) sync(covered int) { o.synced = max(o.synced, covered) }
+// covered are the changes that a sync which begins now makes durable.
+func (o *object) covered() (list []int) {
+	for ; o.from < len(o.changes) && o.changes[o.from] == synced; o.from++ {
+	}
+	for i := o.from; i < len(o.changes); i++ {
+		if o.changes[i] != underway {
+			list = append(list, i+1)
+		}
+	}
+	return list
+}
 
-// fail notes that a sync ended with an error. What was changed until then and is
+// sync notes that a sync has ended well, and what it covered. One of the whole
+// file system brings back what was lost, too: ours goes through a descriptor that was opened
+// before anything was written, and the kernel tells that of every failure.
+func (o *object) sync(covered []int, whole bool) {
+	for _, n := range covered {
+		if s := o.changes[n-1]; s == written || s == lost && whole {
+			o.changes[n-1] = synced
+		}
+	}
+}
+
+// fail notes that a sync has ended with an error. What was begun until then and is
 // not durable may be dropped.
 func (o *object) fail() {
-	if o.synced < o.changes {
-		o.lost = append(o.lost, span{o.synced, o.changes})
+	for i := range o.changes {
+		if o.changes[i] < synced {
+			o.changes[i] = lost
+		}
 	}
 }
 
 // durable tells whether a change is.
-func (o *object) durable(n int) bool { return n <= o.synced && !o.dropped(n) }
+func (o *object) durable(n int) bool { return n == 0 || o.changes[n-1] == synced }
 
 // dropped tells whether a failed sync may have dropped a change.
-func (o *object) dropped(n int) bool {
-	for _, s := range o.lost {
-		if n > s.after && n <= s.until {
-			return true
-		}
-	}
-	return false
-}
+func (o *object) dropped(n int) bool { return n > 0 && o.changes[n-1] == lost }
 
 // directory is a directory, and the entry that leads to it; nil: it is older
 // than the trace.

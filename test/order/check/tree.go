@@ -27,6 +27,7 @@ type doing struct {
 	o    *object
 	n    int
 	sync bool
+	all  []int  // what the sync covers
 	left string // the old name of a file that is renamed
 }
 
@@ -132,7 +133,7 @@ func (t *tree) mkdir(c *trace.Call, name string) {
 
 // sync notes that a sync of one object, or of all below a directory, begins.
 func (t *tree) sync(c *trace.Call, name string, all bool) {
-	cover := func(o *object) { t.doing[c] = append(t.doing[c], doing{o: o, n: o.covered(), sync: true}) }
+	cover := func(o *object) { t.doing[c] = append(t.doing[c], doing{o: o, all: o.covered(), sync: true}) }
 	if !all {
 		if f := t.find(name); f != nil {
 			cover(&f.object)
@@ -166,7 +167,7 @@ func (t *tree) end(c *trace.Call) {
 		case c.Result < 0 && c.Errno != "EINVAL":
 			d.o.fail()
 		case c.Result == 0 && !c.Injected:
-			d.o.sync(d.n)
+			d.o.sync(d.all, strings.HasPrefix(c.Name, "sync"))
 		}
 	}
 	delete(t.doing, c)
