@@ -188,3 +188,40 @@ func TestAnchor(t *testing.T) {
 		t.Errorf("%d copies in mailboxes are durable", r.ToMailbox)
 	}
 }
+
+// somePoints are the points of the short form: the calls on which most depends.
+var somePoints = []point{
+	{"inbound", "pwrite64", 2}, {"inbound", "fsync,fdatasync", 1}, {"inbound", "fsync,fdatasync", 2}, {"inbound", "fchmod", 1},
+	{"queue", "renameat", 1}, {"queue", "renameat", 2}, {"queue", "unlinkat", 1}, {"queue", "pwrite64", 1}, {"queue", "sendto,sendmsg", 2},
+	{"outbound", "write", 3}, {"outbound", "read", 4},
+	{"broker", "fsync,fdatasync", 1}, {"broker", "linkat", 1}, {"broker", "unlinkat", 1},
+}
+
+// A process that dies at a call loses, repeats and garbles nothing but what was
+// on its way. `make order` tries all calls.
+func TestKillPoints(t *testing.T) {
+	t.Parallel()
+	needs(t, harness.Ours)
+	left := somePoints
+	r, err := killAt(journal, func(bool) (point, bool) {
+		if len(left) == 0 {
+			return point{}, false
+		}
+		at := left[0]
+		left = left[1:]
+		return at, true
+	})
+	if errors.Is(err, harness.ErrUnavailable) {
+		t.Skip("SKIPPED: ", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.wrong(); err != nil {
+		t.Error(err)
+	}
+	if r.Points < len(somePoints)/2 || r.Acked == 0 {
+		t.Errorf("killed at %d of %d points, %d acknowledged", r.Points, len(somePoints), r.Acked)
+	}
+	t.Logf("%+v", r)
+}
