@@ -260,8 +260,9 @@ func (w *waiter) done(limit time.Duration) bool {
 	}
 }
 
-// leave lets go of what lives.
+// leave lets go of what lives. strace is killed: asked to end in the middle of a
+// process's death it waits for ever.
 func (w *waiter) leave() {
-	w.cmd.Process.Signal(os.Interrupt)
+	w.cmd.Process.Kill()
 	<-w.end
 }
