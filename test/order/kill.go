@@ -124,18 +124,16 @@ const slack = 2 * time.Second
 // kill sends some mail while strace waits for the point, and returns when the
 // system accepts mail again.
 func (k *sweep) kill(at point) (died bool, err error) {
-	var pids []int
-	err = harness.Until(10*time.Second, func() error { // the last point may have killed it
-		if pids = process.Role(k.site.MasterPID(), at.role); len(pids) == 0 {
+	begin := time.Now()
+	var w *waiter
+	err = harness.Until(10*time.Second, func() (err error) { // the last point may have killed it
+		pids := process.Role(k.site.MasterPID(), at.role)
+		if len(pids) == 0 {
 			return errors.New("no such process")
 		}
-		return nil
+		w, err = lieInWait(pids[0], at)
+		return err
 	})
-	if err != nil {
-		return false, err
-	}
-	begin := time.Now()
-	w, err := lieInWait(pids[0], at)
 	if err != nil {
 		return false, err
 	}

@@ -17,23 +17,9 @@ import (
 	"posthaste/test/process"
 )
 
-// mainCF is a relay with some mailboxes and an alias of its own. Deferred mail
-// is tried again soon.
-const mainCF = `relayhost = [127.0.0.1]:@SINK@
-mydestination = ` + aliasDomain + `
-local_recipient_maps =
+// mainCF is a relay with some mailboxes and aliases of its own.
+const mainCF = harness.RelayMain + `mydestination = ` + aliasDomain + `
 alias_maps = inline:{@ALIASES@}
-virtual_mailbox_domains = ` + boxDomain + `
-virtual_mailbox_base = @DIR@/mail
-virtual_mailbox_maps = inline:{@BOXES@}
-virtual_minimum_uid = 1
-virtual_uid_maps = static:@UID@
-virtual_gid_maps = static:@GID@
-smtpd_client_connection_count_limit = 0
-in_flow_delay = 0
-queue_run_delay = 1s
-minimal_backoff_time = 1s
-maximal_backoff_time = 2s
 message_size_limit = 20000000
 mailbox_size_limit = 0
 virtual_mailbox_limit = 0
@@ -74,7 +60,7 @@ func newSite(system harness.System, p profile, s *sink, settings string) (*site,
 		settings += "enable_long_queue_ids = no\n"
 	}
 	i, err := harness.New(harness.Config{System: system, Main: mainCF + settings, Values: map[string]string{
-		"SINK": fmt.Sprint(s.Port), "BOXES": strings.Join(maps, ", "), "ALIASES": strings.Join(aliases, ", ")}})
+		"SINK": fmt.Sprint(s.Port), "BOXES": strings.Join(maps, ", "), "BOXDOMAIN": boxDomain, "ALIASES": strings.Join(aliases, ", ")}})
 	if err != nil {
 		return nil, err
 	}
