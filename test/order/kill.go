@@ -49,9 +49,10 @@ type sweep struct {
 
 // killed is the result of a sweep: one line of JSON.
 type killed struct {
-	Profile profile `json:"profile"`
-	Points  int     `json:"points"` // at which a process died
-	Spared  int     `json:"spared"` // that no process came to
+	Profile profile        `json:"profile"`
+	Points  int            `json:"points"`  // at which a process died
+	Spared  int            `json:"spared"`  // that no process came to
+	ByRole  map[string]int `json:"by_role"` // of the points
 	ledger.Counters
 	Left int `json:"left"` // in the queue at the end
 }
@@ -72,7 +73,7 @@ notify_classes =
 // killAt kills at each point that next returns, until it says no. next is told
 // whether the process came to the point before.
 func killAt(p profile, next func(died bool) (point, bool)) (r killed, err error) {
-	r.Profile = p
+	r.Profile, r.ByRole = p, map[string]int{}
 	books := ledger.New("kill")
 	s, err := newSink(books)
 	if err != nil {
@@ -102,6 +103,7 @@ func killAt(p profile, next func(died bool) (point, bool)) (r killed, err error)
 		}
 		if died {
 			r.Points++
+			r.ByRole[at.role]++
 		} else {
 			r.Spared++
 		}
