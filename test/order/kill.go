@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
@@ -127,13 +128,13 @@ const slack = 2 * time.Second
 // system accepts mail again.
 func (k *sweep) kill(at point) (died bool, err error) {
 	begin := time.Now()
+	var pids []int
 	var w *waiter
 	err = harness.Until(10*time.Second, func() (err error) { // the last point may have killed it
-		pids := process.Role(k.site.MasterPID(), at.role)
-		if len(pids) == 0 {
+		if pids = k.processes(at.role); len(pids) == 0 {
 			return errors.New("no such process")
 		}
-		w, err = lieInWait(pids[0], at)
+		w, err = lieInWait(pids, at)
 		return err
 	})
 	if err != nil {
@@ -145,11 +146,26 @@ func (k *sweep) kill(at point) (died bool, err error) {
 		died = k.moment(w)
 	}
 	w.leave()
+	// It may have died just now.
+	died = died || w.done(0) || slices.ContainsFunc(pids, func(pid int) bool { return len(process.Command(pid)) == 0 })
 	if died {
 		err = k.again()
 		k.mail.ledger.Fault(at.String(), begin, time.Now())
 	}
 	return died, err
+}
+
+// processes are those that play a role. The broker's children write to mailboxes
+// and are used again; without root it is local itself that does.
+func (k *sweep) processes(role string) []int {
+	master := k.site.MasterPID()
+	if role != "broker" {
+		return process.Role(master, role)
+	}
+	if os.Geteuid() != 0 {
+		return process.Role(master, "local")
+	}
+	return append(process.Role(master, role), process.Role(master, "user")...)
 }
 
 // moment gives deliveries that were deferred a little time.
@@ -210,10 +226,14 @@ type waiter struct {
 	end chan bool // closed when strace has ended
 }
 
-// lieInWait lets strace kill the process, or a child of it, as it makes a call.
-func lieInWait(pid int, at point) (*waiter, error) {
-	cmd := exec.Command("strace", "-f", "-s", "0", "-p", fmt.Sprint(pid),
-		"-e", "trace="+at.call, "-e", fmt.Sprintf("inject=%s:signal=KILL:when=%d", at.call, at.n))
+// lieInWait lets strace kill one of the processes, or a child of theirs, as it
+// makes a call.
+func lieInWait(pids []int, at point) (*waiter, error) {
+	args := []string{"-f", "-s", "0", "-e", "trace=" + at.call, "-e", fmt.Sprintf("inject=%s:signal=KILL:when=%d", at.call, at.n)}
+	for _, pid := range pids {
+		args = append(args, "-p", fmt.Sprint(pid))
+	}
+	cmd := exec.Command("strace", args...)
 	out, err := cmd.StderrPipe()
 	if err != nil {
 		return nil, err
