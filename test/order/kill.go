@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"slices"
 	"strings"
 	"time"
 
@@ -147,7 +146,7 @@ func (k *sweep) kill(at point) (died bool, err error) {
 	}
 	w.leave()
 	// It may have died just now.
-	died = died || w.done(0) || slices.ContainsFunc(pids, func(pid int) bool { return len(process.Command(pid)) == 0 })
+	died = died || w.done(0) || len(process.Command(pids[0])) == 0
 	if died {
 		err = k.again()
 		k.mail.ledger.Fault(at.String(), begin, time.Now())
