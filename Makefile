@@ -4,6 +4,7 @@
 # make fuzz    every fuzz test in turn, FUZZTIME each (30s)
 # make bench   speed, side by side with the real Postfix
 # make crash   kill processes under load, ours and the real Postfix, and count what became of each message
+# make order   kill each process at its first, second, third … system call, and count likewise
 # make lint    formatting, vet, staticcheck
 
 GO      ?= go
@@ -13,7 +14,7 @@ export CGO_ENABLED = 0
 COMMANDS = postfix postconf postmap postalias newaliases sendmail mailq postsuper postcat postkick postlock qshape
 SETGID   = postqueue postlog
 
-.PHONY: build run test fuzz lint bench crash
+.PHONY: build run test fuzz lint bench crash order
 
 build:
 	$(GO) build -trimpath -o bin/posthaste ./cmd/posthaste
@@ -44,3 +45,7 @@ bench: build
 # The real Postfix needs root and Debian's postfix; without them ours runs alone.
 crash: build
 	$(GO) run ./test/crash
+
+# Needs strace and the right to trace.
+order: build
+	$(GO) run ./test/order

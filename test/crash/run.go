@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"time"
 
@@ -16,20 +15,7 @@ import (
 
 // mainCF is a relay with some mailboxes of its own. Deferred mail is tried
 // again soon; everything else about restarts is as it comes.
-const mainCF = `relayhost = [127.0.0.1]:@SINK@
-mydestination =
-local_recipient_maps =
-virtual_mailbox_domains = ` + boxDomain + `
-virtual_mailbox_base = @DIR@/mail
-virtual_mailbox_maps = inline:{@BOXES@}
-virtual_minimum_uid = 1
-virtual_uid_maps = static:@UID@
-virtual_gid_maps = static:@GID@
-smtpd_client_connection_count_limit = 0
-in_flow_delay = 0
-queue_run_delay = 1s
-minimal_backoff_time = 1s
-maximal_backoff_time = 2s
+const mainCF = harness.RelayMain + `mydestination =
 notify_classes = 2bounce
 `
 
@@ -66,7 +52,7 @@ func once(system harness.System, o options) (result, error) {
 		maps = append(maps, fmt.Sprintf("%s@%s=%s/", box(n), boxDomain, box(n)))
 	}
 	i, err := harness.New(harness.Config{System: system, Main: mainCF,
-		Values: map[string]string{"SINK": fmt.Sprint(sink.Port), "BOXES": strings.Join(maps, ", ")}})
+		Values: map[string]string{"SINK": fmt.Sprint(sink.Port), "BOXES": strings.Join(maps, ", "), "BOXDOMAIN": boxDomain}})
 	if err != nil {
 		return r, err
 	}
@@ -135,22 +121,7 @@ func (s *site) evaluate(r *result) error {
 	if err := s.ledger.ReadQueue(s.instance.Spool); err != nil {
 		return err
 	}
-	r.Deferrals = s.readLog()
+	r.Deferrals = s.ledger.ReadLog(s.instance.LogText())
 	r.Counters = s.ledger.Count(true, s.o.Slack)
 	return nil
-}
-
-// status finds the lines that tell what became of a recipient.
-var status = regexp.MustCompile(`(?m): ([0-9A-Za-z]+): to=<([^>]*)>, .* status=([a-z]+) \(`)
-
-// readLog notes final lines and returns how many deferrals there were.
-func (s *site) readLog() (deferrals int) {
-	for _, m := range status.FindAllStringSubmatch(s.instance.LogText(), -1) {
-		if m[3] == "deferred" {
-			deferrals++
-		} else {
-			s.ledger.Final(m[1], m[2])
-		}
-	}
-	return deferrals
 }

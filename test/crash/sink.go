@@ -1,11 +1,11 @@
 package main
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"sync"
 	"time"
 
+	"posthaste/test/inject"
 	"posthaste/test/ledger"
 	"posthaste/test/peer"
 )
@@ -71,9 +71,6 @@ func (s *sink) judge(verb string, t peer.Transaction) string {
 	case s.chance(slow):
 		time.Sleep(slowness) // what is on its way stays so for a while
 	}
-	for _, r := range t.Recipients {
-		s.ledger.Delivered(ledger.Delivery{Recipient: r, Sender: t.Sender, Envelope: true, Text: t.Text,
-			Where: fmt.Sprintf("sink session %d", t.Session), Begin: t.Begin, At: time.Now()})
-	}
+	inject.Arrived(s.ledger, t)
 	return ""
 }

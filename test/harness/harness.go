@@ -106,6 +106,25 @@ scache unix - - n - 1 scache
 postlog unix-dgram n - n - 1 postlogd
 `
 
+// RelayMain, for Config.Main, is a relay to a sink with some virtual mailboxes of
+// its own, without limits that a load would meet; deferred mail is tried again soon.
+// Values: SINK is the sink's port, BOXDOMAIN and BOXES are the domain of the
+// mailboxes and their rows in virtual_mailbox_maps.
+const RelayMain = `relayhost = [127.0.0.1]:@SINK@
+local_recipient_maps =
+virtual_mailbox_domains = @BOXDOMAIN@
+virtual_mailbox_base = @DIR@/mail
+virtual_mailbox_maps = inline:{@BOXES@}
+virtual_minimum_uid = 1
+virtual_uid_maps = static:@UID@
+virtual_gid_maps = static:@GID@
+smtpd_client_connection_count_limit = 0
+in_flow_delay = 0
+queue_run_delay = 1s
+minimal_backoff_time = 1s
+maximal_backoff_time = 2s
+`
+
 // ErrUnavailable says that a system cannot run here; its text says why.
 var ErrUnavailable = errors.New("not available")
 
