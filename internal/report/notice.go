@@ -70,7 +70,7 @@ func (n *notice) line(format string, args ...any) {
 
 // folded writes one logical line, folded.
 func (n *notice) folded(format string, args ...any) {
-	for l := range strings.SplitSeq(wrap(oneLine(fmt.Sprintf(format, args...))), "\n") {
+	for l := range strings.SplitSeq(wrap(oneLine(fmt.Sprintf(format, args...)), noticeWidth), "\n") {
 		n.line("%s", l)
 	}
 }

@@ -9,7 +9,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"posthaste/internal/mail"
@@ -19,12 +18,11 @@ import (
 
 // Params are the main.cf parameters of notices.
 type Params struct {
-	SizeLimit       int64    `cf:"bounce_size_limit" default:"50000" unit:"bytes" doc:"Larger messages are returned without their body."`
-	Classes         []string `cf:"notify_classes" default:"resource, software" doc:"Problems the postmaster is told of: bounce, 2bounce, delay, data, policy, protocol, resource, software."`
-	BounceRecipient string   `cf:"bounce_notice_recipient" default:"postmaster" doc:"Who gets the postmaster's copies of non-delivery reports."`
-	DoubleRecipient string   `cf:"2bounce_notice_recipient" default:"postmaster" doc:"Who gets reports that could not be delivered to their sender."`
-	DelayRecipient  string   `cf:"delay_notice_recipient" default:"postmaster" doc:"Who gets the postmaster's copies of delay warnings."`
-	Threaded        bool     `cf:"enable_threaded_bounces" default:"no" doc:"Refer to the original Message-ID, so that mail readers show the notice below the message."`
+	PostmasterParams
+	SizeLimit       int64  `cf:"bounce_size_limit" default:"50000" unit:"bytes" doc:"Larger messages are returned without their body."`
+	DoubleRecipient string `cf:"2bounce_notice_recipient" default:"postmaster" doc:"Who gets reports that could not be delivered to their sender."`
+	DelayRecipient  string `cf:"delay_notice_recipient" default:"postmaster" doc:"Who gets the postmaster's copies of delay warnings."`
+	Threaded        bool   `cf:"enable_threaded_bounces" default:"no" doc:"Refer to the original Message-ID, so that mail readers show the notice below the message."`
 }
 
 // Site is what a notice says of this system.
@@ -36,6 +34,10 @@ type Site struct {
 	// Text expands $name in a template: the value of a main.cf parameter.
 	Text func(name string) string
 }
+
+// doubleBounce is the sender of what goes to the postmaster: nothing is sent
+// back to it.
+func (s *Site) doubleBounce() mail.Address { return mail.Address(s.DoubleBounce + "@" + s.Origin) }
 
 // Message is a notice on its way in.
 type Message interface {
@@ -88,11 +90,17 @@ type Reporter struct {
 	site      Site
 	deps      Deps
 	templates map[Kind]Template
+	wanted    mail.Trouble // by the postmaster
 }
 
-// New makes a Reporter with the given templates (DefaultTemplates).
-func New(p Params, s Site, d Deps, templates map[Kind]Template) *Reporter {
-	return &Reporter{params: p, site: s, deps: d, templates: templates}
+// New makes a Reporter with the given templates (DefaultTemplates). The error
+// names the parameter that is wrong.
+func New(p Params, s Site, d Deps, templates map[Kind]Template) (*Reporter, error) {
+	wanted, err := p.Wanted()
+	if err != nil {
+		return nil, err
+	}
+	return &Reporter{params: p, site: s, deps: d, templates: templates, wanted: wanted}, nil
 }
 
 // Notify sends the notices about a message: to its sender, or when there is no
@@ -112,7 +120,7 @@ func (r *Reporter) Tell(ctx context.Context, k Kind, s Subject, entries []queue.
 	wanted := slices.DeleteFunc(slices.Clone(entries), func(e queue.LogEntry) bool {
 		return !wants(k, e, s.Envelope.Trace)
 	})
-	double := mail.Address(r.site.DoubleBounce + "@" + r.site.Origin)
+	double := r.site.doubleBounce()
 	switch {
 	case s.Envelope.Sender == double || string(s.Envelope.Sender) == r.site.DoubleBounce:
 		if k == Failure {
@@ -120,7 +128,7 @@ func (r *Reporter) Tell(ctx context.Context, k Kind, s Subject, entries []queue.
 		}
 		return nil
 	case s.Envelope.Sender == "":
-		if k != Failure || len(entries) == 0 || !r.class("2bounce") {
+		if k != Failure || len(entries) == 0 || r.wanted&mail.TroubleDoubleBounce == 0 {
 			return nil
 		}
 		return r.send(ctx, notice{kind: k, subject: s, entries: entries, from: double,
@@ -139,18 +147,14 @@ func (r *Reporter) copies(ctx context.Context, k Kind, s Subject, entries []queu
 	switch {
 	case len(entries) == 0:
 		return nil
-	case k == Failure && r.class("bounce"):
+	case k == Failure && r.wanted&mail.TroubleBounce != 0:
 		n.to = mail.Address(r.params.BounceRecipient)
-	case k == Delay && r.class("delay"):
+	case k == Delay && r.wanted&mail.TroubleDelay != 0:
 		n.to = mail.Address(r.params.DelayRecipient)
 	default:
 		return nil
 	}
 	return r.send(ctx, n)
-}
-
-func (r *Reporter) class(name string) bool {
-	return slices.ContainsFunc(r.params.Classes, func(c string) bool { return strings.EqualFold(c, name) })
 }
 
 // wants tells whether the sender wants to hear of this result (RFC 3461

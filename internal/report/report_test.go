@@ -55,12 +55,12 @@ func (b *bench) Warning(f string, a ...any) { b.log = append(b.log, "warning: "+
 
 func (b *bench) reporter() *Reporter {
 	if b.params.SizeLimit == 0 {
-		b.params = Params{SizeLimit: 50000, Classes: b.params.Classes, BounceRecipient: "postmaster",
-			DoubleRecipient: "postmaster", DelayRecipient: "postmaster"}
+		b.params = Params{SizeLimit: 50000, DoubleRecipient: "postmaster", DelayRecipient: "postmaster",
+			PostmasterParams: PostmasterParams{Classes: b.params.Classes, BounceRecipient: "postmaster"}}
 	}
 	site := Site{Hostname: "mx.example.test", MailName: "Postfix", Origin: "example.test", DoubleBounce: "double-bounce",
 		Text: func(name string) string { return "[" + name + "]" }}
-	return New(b.params, site, Deps{
+	r, err := New(b.params, site, Deps{
 		Open: func(_ context.Context, e mail.Envelope) (Message, error) {
 			m := &fakeMessage{envelope: e, failing: b.failing}
 			b.sent = append(b.sent, m)
@@ -70,6 +70,10 @@ func (b *bench) reporter() *Reporter {
 		Log:     b,
 		Now:     func() time.Time { return time.Unix(1795478901, 0).UTC() },
 	}, DefaultTemplates())
+	if err != nil {
+		panic(err)
+	}
+	return r
 }
 
 func subject(t *testing.T, sender mail.Address) Subject {
@@ -177,7 +181,7 @@ func TestWhoIsTold(t *testing.T) {
 		{"success", Success, "a@b.test", nil, mail.NotifySuccess, "a@b.test"},
 		{"success not asked for", Success, "a@b.test", nil, 0, ""},
 	} {
-		b := &bench{entries: []queue.LogEntry{entry("x@nowhere.test", c.notify)}, params: Params{Classes: c.classes}}
+		b := &bench{entries: []queue.LogEntry{entry("x@nowhere.test", c.notify)}, params: Params{PostmasterParams: PostmasterParams{Classes: c.classes}}}
 		if err := b.reporter().Notify(context.Background(), c.kind, subject(t, c.sender)); err != nil {
 			t.Errorf("%s: %v", c.name, err)
 		}

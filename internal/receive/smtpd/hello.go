@@ -99,7 +99,9 @@ func (s *session) cmdEHLO(args string) smtp.Reply {
 	add(kwDSN, "DSN")
 	add(kwSMTPUTF8, "SMTPUTF8")
 	add(kwChunking, "CHUNKING")
+	from := len(s.link.out)
 	s.link.out = smtp.AppendMultiline(s.link.out, 250, offer)
+	s.rememberReplies(from)
 	return smtp.Reply{}
 }
 
@@ -116,6 +118,7 @@ func (s *session) hello(args string, esmtp bool) *smtp.Reply {
 	if r := s.srv.check.HeloCommand(s.ctx, q); r != nil {
 		return r
 	}
+	s.closeHistory(s.srv.p.HistoryThreshold)
 	s.helo, s.esmtp = name, esmtp
 	s.client.Helo, s.client.Protocol = name, "SMTP"
 	if esmtp {

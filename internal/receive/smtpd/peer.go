@@ -152,6 +152,7 @@ func (s *session) request(where string) *restrictions.Request {
 		HasSender: s.tx.open, Sender: s.tx.env.Sender, Recipients: s.tx.rcpts,
 		Pipelined: s.pending, Deferred: &s.deferred, Actions: &s.tx.actions,
 	}
+	q.Blame = s.blame
 	q.Report = func(kind, text string) { s.logPolicy(q, kind, text) }
 	return q
 }

@@ -30,19 +30,50 @@ func (p *process) newNotices(q *queue.Queue, d *door) (*notices, error) {
 		return nil, err
 	}
 	internal := d.with(intake.Options{Internal: true})
-	return &notices{report.New(params, report.Site{
-		Hostname: r.common.MyHostname, MailName: r.common.MailName, Origin: r.common.MyOrigin,
-		DoubleBounce: r.common.DoubleBounceSender, Text: func(name string) string { return noticeText(r.snap, p.catalog, name) },
-	}, report.Deps{
+	site := r.site()
+	site.Text = func(name string) string { return noticeText(r.snap, p.catalog, name) }
+	reporter, err := report.New(params, site, report.Deps{
 		Open: func(ctx context.Context, e mail.Envelope) (report.Message, error) {
-			m, err := internal.open(ctx, e)
-			if err != nil {
-				return nil, err
-			}
-			return m, nil
+			return asNotice(internal.open(ctx, e))
 		},
 		ReadLog: q.ReadLog, Log: r.log, Now: time.Now,
-	}, report.DefaultTemplates())}, nil
+	}, report.DefaultTemplates())
+	if err != nil {
+		return nil, r.fault(err)
+	}
+	return &notices{reporter}, nil
+}
+
+// asNotice is a message of the door in the words of report, or no message.
+func asNotice(m *message, err error) (report.Message, error) {
+	if err != nil {
+		return nil, err // not a nil *message in an interface
+	}
+	return m, nil
+}
+
+// site is what a notice says of this system.
+func (r *row) site() report.Site {
+	return report.Site{
+		Hostname: r.common.MyHostname, MailName: r.common.MailName, Origin: r.common.MyOrigin,
+		DoubleBounce: r.common.DoubleBounceSender,
+	}
+}
+
+// postmaster sends transcripts of sessions, and knows which are wanted.
+type postmaster struct {
+	report.Transcripts
+	wanted mail.Trouble
+}
+
+// postmaster makes it for a row; open begins a message.
+func (r *row) postmaster(open func(context.Context, mail.Envelope) (report.Message, error)) (*postmaster, error) {
+	p := &postmaster{Transcripts: report.Transcripts{Site: r.site(), Open: open, Now: time.Now}}
+	err := r.snap.Bind(&p.Params)
+	if err == nil {
+		p.wanted, err = p.Params.Wanted()
+	}
+	return p, err
 }
 
 // noticeUnits are the endings by which a template asks for a time (bounce(5)).
