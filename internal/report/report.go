@@ -21,6 +21,7 @@ type Params struct {
 	PostmasterParams
 	SizeLimit       int64  `cf:"bounce_size_limit" default:"50000" unit:"bytes" doc:"Larger messages are returned without their body."`
 	DoubleRecipient string `cf:"2bounce_notice_recipient" default:"postmaster" doc:"Who gets reports that could not be delivered to their sender."`
+	DisableVERP     bool   `cf:"disable_verp_bounces" default:"no" doc:"One report for all recipients of VERP mail, instead of one each."`
 	DelayRecipient  string `cf:"delay_notice_recipient" default:"postmaster" doc:"Who gets the postmaster's copies of delay warnings."`
 	Threaded        bool   `cf:"enable_threaded_bounces" default:"no" doc:"Refer to the original Message-ID, so that mail readers show the notice below the message."`
 }
@@ -133,12 +134,32 @@ func (r *Reporter) Tell(ctx context.Context, k Kind, s Subject, entries []queue.
 		}
 		return r.send(ctx, notice{kind: k, subject: s, entries: entries, from: double,
 			to: mail.Address(r.params.DoubleRecipient), postmaster: true})
+	case k == Failure && s.Envelope.VERP != "" && !r.params.DisableVERP:
+		return r.tellEach(ctx, s, entries, double)
 	case len(wanted) > 0:
 		if err := r.send(ctx, notice{kind: k, subject: s, entries: wanted, to: s.Envelope.Sender}); err != nil {
 			return err
 		}
 	}
 	return r.copies(ctx, k, s, entries, double)
+}
+
+// tellEach sends a report of its own for each recipient of VERP mail, to the
+// address that names the recipient.
+func (r *Reporter) tellEach(ctx context.Context, s Subject, entries []queue.LogEntry, double mail.Address) error {
+	for i, e := range entries {
+		one := entries[i : i+1]
+		if wants(Failure, e, s.Envelope.Trace) {
+			to := s.Envelope.Sender.VERP(s.Envelope.VERP, e.Recipient)
+			if err := r.send(ctx, notice{kind: Failure, subject: s, entries: one, to: to}); err != nil {
+				return err
+			}
+		}
+		if err := r.copies(ctx, Failure, s, one, double); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // copies sends the postmaster's copies.

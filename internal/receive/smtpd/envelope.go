@@ -80,6 +80,9 @@ func (s *session) cmdMAIL(args string) smtp.Reply {
 	if p.StrictSMTPUTF8 && !params.SMTPUTF8 && !mail.IsASCII(string(sender)) {
 		return bad(553, "5.6.7", "Must declare SMTPUTF8 to send unicode address")
 	}
+	if params.HasVERP && sender == "" {
+		return bad(503, "5.5.4", "Error: XVERP requires non-null sender")
+	}
 	now := time.Now()
 	tx := transaction{open: true, params: params, env: s.envelope(sender, &params, now)}
 	old := s.tx
@@ -100,7 +103,7 @@ func (s *session) cmdMAIL(args string) smtp.Reply {
 func (s *session) envelope(sender mail.Address, params *smtp.MailParams, now time.Time) mail.Envelope {
 	e := mail.Envelope{
 		Sender: sender, EnvelopeID: params.EnvID, Return: params.Return, Encoding: params.Encoding,
-		Arrival: now, Created: now,
+		VERP: params.VERP, Arrival: now, Created: now,
 		Origin: mail.Origin{Client: s.client, Logged: s.client, ServerAddress: s.local, ServerPort: s.port, Remote: s.rewrite},
 	}
 	if params.SMTPUTF8 {
@@ -115,8 +118,16 @@ func (s *session) envelope(sender mail.Address, params *smtp.MailParams, now tim
 // mailParam takes one parameter of MAIL.
 func (s *session) mailParam(params *smtp.MailParams, word string) *smtp.Reply {
 	err := params.Set(word)
-	if err == nil && (params.SMTPUTF8 && s.off&kwSMTPUTF8 != 0 || params.HasVERP) {
+	if err == nil && (params.SMTPUTF8 && s.off&kwSMTPUTF8 != 0 || params.HasVERP && !s.verp) {
 		err = smtp.ErrParamUnknown
+	}
+	if err == nil && params.HasVERP {
+		if params.VERP == "" && !strings.Contains(word, "=") {
+			params.VERP = s.srv.p.Common.VERPDelimiters
+		}
+		if !s.srv.p.Common.VERPAllows(params.VERP) {
+			return &smtp.Reply{Code: 501, Enhanced: "5.5.4", Text: "Error: XVERP needs two characters from " + s.srv.p.Common.VERPAllowed}
+		}
 	}
 	if params.UsesDSN && s.off&kwDSN != 0 {
 		s.blame(mail.TroublePolicy)

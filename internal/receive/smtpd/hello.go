@@ -20,13 +20,14 @@ const (
 	kwDSN
 	kwSMTPUTF8
 	kwChunking
+	kwVERP
 	kwSilent // silent-discard: no log line
 )
 
 var keywordNames = map[string]keywords{
 	"PIPELINING": kwPipelining, "SIZE": kwSize, "VRFY": kwVRFY, "ETRN": kwETRN,
 	"ENHANCEDSTATUSCODES": kwEnhanced, "8BITMIME": kw8BitMIME, "DSN": kwDSN,
-	"SMTPUTF8": kwSMTPUTF8, "CHUNKING": kwChunking, "SILENT-DISCARD": kwSilent,
+	"SMTPUTF8": kwSMTPUTF8, "CHUNKING": kwChunking, "XVERP": kwVERP, "SILENT-DISCARD": kwSilent,
 }
 
 // discarded are the keywords this client is not to see. A table that cannot be
@@ -94,6 +95,9 @@ func (s *session) cmdEHLO(args string) smtp.Reply {
 		add(kwVRFY, "VRFY")
 	}
 	add(kwETRN, "ETRN")
+	if s.verp {
+		add(kwVERP, "XVERP")
+	}
 	add(kwEnhanced, "ENHANCEDSTATUSCODES")
 	add(kw8BitMIME, "8BITMIME")
 	add(kwDSN, "DSN")

@@ -52,6 +52,7 @@ func (s *session) identify() {
 		return // no limit, a bare line feed ends a line, and headers are completed
 	}
 	s.limited = !s.inList(s.srv.noLimits.Match)
+	s.verp = s.inList(s.srv.verp.Match)
 	s.bareLF = s.srv.bareLF
 	if s.bareLF != bareLFAllow && s.inList(s.srv.oldLF.Match) {
 		s.bareLF = bareLFAllow

@@ -33,6 +33,7 @@ type session struct {
 	rewrite  bool // the client is not local: Origin.Remote
 	bareLF   bareLFMode
 	off      keywords // EHLO keywords not offered
+	verp     bool     // the client may ask for VERP
 
 	helo  string
 	esmtp bool
