@@ -23,17 +23,19 @@ type Params struct {
 	DoubleRecipient string `cf:"2bounce_notice_recipient" default:"postmaster" doc:"Who gets reports that could not be delivered to their sender."`
 	DisableVERP     bool   `cf:"disable_verp_bounces" default:"no" doc:"One report for all recipients of VERP mail, instead of one each."`
 	DelayRecipient  string `cf:"delay_notice_recipient" default:"postmaster" doc:"Who gets the postmaster's copies of delay warnings."`
+	TemplateFile    string `cf:"bounce_template_file" default:"" doc:"File with the words of notices (bounce(5)); empty: built-in words."`
 	Threaded        bool   `cf:"enable_threaded_bounces" default:"no" doc:"Refer to the original Message-ID, so that mail readers show the notice below the message."`
 }
 
 // Site is what a notice says of this system.
 type Site struct {
-	Hostname     string // myhostname
-	MailName     string // mail_name
-	Origin       string // myorigin
-	DoubleBounce string // double_bounce_sender
-	// Text expands $name in a template: the value of a main.cf parameter.
-	Text func(name string) string
+	Hostname     string        // myhostname
+	MailName     string        // mail_name
+	Origin       string        // myorigin
+	DoubleBounce string        // double_bounce_sender
+	UTF8         bool          // smtputf8_enable
+	OldFrom      bool          // header_from_format = obsolete
+	Lifetime     time.Duration // maximal_queue_lifetime
 }
 
 // doubleBounce is the sender of what goes to the postmaster: nothing is sent
@@ -71,7 +73,7 @@ type Kind uint8
 const (
 	Failure Kind = iota // recipients failed for good
 	Delay               // recipients are late
-	Cleared             // recipients that were late have their mail
+	Cleared             // Success, and those are told as well who were told of a delay
 	Success             // delivery was to be reported
 	Verify              // sendmail -bv: delivery was only tried out
 )
@@ -90,13 +92,13 @@ type Reporter struct {
 	params    Params
 	site      Site
 	deps      Deps
-	templates map[Kind]Template
+	templates Templates
 	wanted    mail.Trouble // by the postmaster
 }
 
-// New makes a Reporter with the given templates (DefaultTemplates). The error
-// names the parameter that is wrong.
-func New(p Params, s Site, d Deps, templates map[Kind]Template) (*Reporter, error) {
+// New makes a Reporter with the given templates, whose texts are expanded. The
+// error names the parameter that is wrong.
+func New(p Params, s Site, d Deps, templates Templates) (*Reporter, error) {
 	wanted, err := p.Wanted()
 	if err != nil {
 		return nil, err
@@ -185,8 +187,10 @@ func wants(k Kind, e queue.LogEntry, trace mail.Trace) bool {
 	switch k {
 	case Failure:
 		return n == 0 || n&mail.NotifyFailure != 0
-	case Delay, Cleared:
+	case Delay:
 		return n == 0 || n&mail.NotifyDelay != 0
+	case Cleared:
+		return trace != 0 || n == 0 || n&(mail.NotifyDelay|mail.NotifySuccess) != 0
 	case Success:
 		return trace != 0 || n&mail.NotifySuccess != 0
 	}
@@ -195,7 +199,7 @@ func wants(k Kind, e queue.LogEntry, trace mail.Trace) bool {
 
 // logNames are the words of the log line that links a notice to its message.
 var logNames = map[Kind]string{
-	Failure: "non-delivery", Delay: "delay", Cleared: "delay", Success: "delivery status", Verify: "delivery status",
+	Failure: "non-delivery", Delay: "delay", Cleared: "delivery status", Success: "delivery status", Verify: "delivery status",
 }
 
 // send writes one notice and queues it.
@@ -215,7 +219,11 @@ func (r *Reporter) send(ctx context.Context, n notice) error {
 	if err := m.Recipient(ctx, mail.Recipient{Address: n.to, Original: n.to, Notify: never}); err != nil {
 		return fmt.Errorf("%s: notice: %w", n.subject.ID, err)
 	}
-	n.now, n.site, n.params, n.template = now, r.site, r.params, r.templates[n.kind]
+	words := n.kind
+	if words == Cleared {
+		words = Success
+	}
+	n.now, n.site, n.params, n.template = now, r.site, r.params, r.templates[words]
 	if err := n.write(m); err != nil {
 		return fmt.Errorf("%s: notice: %w", n.subject.ID, err)
 	}

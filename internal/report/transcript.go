@@ -45,7 +45,7 @@ const transcriptWidth = 78
 // use.
 type Transcripts struct {
 	Params PostmasterParams
-	Site   Site // Text is not used
+	Site   Site
 	Open   func(ctx context.Context, e mail.Envelope) (Message, error)
 	Now    func() time.Time
 }
@@ -85,8 +85,8 @@ func (s *Transcripts) Send(ctx context.Context, t Transcript) error {
 func (s *Transcripts) text(t *Transcript, now time.Time) []string {
 	lines := []string{
 		"Date: " + now.Format(dateFormat),
-		"From: Mail Delivery System <MAILER-DAEMON@" + s.Site.Origin + ">",
-		"To: Postmaster <" + s.Params.ErrorRecipient + ">",
+		"From: " + named("Mail Delivery System", "MAILER-DAEMON", s.Site.OldFrom),
+		"To: " + named("Postmaster", s.Params.ErrorRecipient, s.Site.OldFrom),
 		"Subject: " + s.Site.MailName + " " + t.Program + ": errors from " + t.Peer,
 		"",
 	}
@@ -107,6 +107,15 @@ func (s *Transcripts) text(t *Transcript, now time.Time) []string {
 		}
 	}
 	return append(lines, "For other details, see the local mail logfile")
+}
+
+// named is an address with a name, in the form of header_from_format. The door
+// completes the address.
+func named(name, address string, old bool) string {
+	if old {
+		return address + " (" + name + ")"
+	}
+	return name + " <" + address + ">"
 }
 
 // printable puts ? for what would do harm on a terminal. UTF-8 stays.

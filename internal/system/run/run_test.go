@@ -48,23 +48,6 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-func TestNoticeText(t *testing.T) {
-	s := set(t, "delay_warning_time = 4h\nmaximal_queue_lifetime = 3d\nmail_name = Ours\n", "")
-	c := Catalog()
-	snap, err := config.New(s.Main, c, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, want := range map[string]string{
-		"delay_warning_time_hours": "4", "maximal_queue_lifetime_days": "3", "maximal_queue_lifetime": "72h0m0s",
-		"maximal_queue_lifetime_minutes": "4320", "mail_name": "Ours", "no_such_hours": "",
-	} {
-		if got := noticeText(snap, c, name); got != want {
-			t.Errorf("%s: %q, want %q", name, got, want)
-		}
-	}
-}
-
 func TestAround(t *testing.T) {
 	root := t.TempDir()
 	for _, d := range []string{"a", "b/spool/incoming", "b/other", "c"} {
