@@ -64,8 +64,7 @@ recipients listed below. Where it was handed to another mail system,
 that system may still report a failure later.
 `),
 		Verify: base("Mail Delivery Status Report", "", `
-This is the report on delivery that you asked for. No mail was
-delivered.
+This is the report on delivery that you asked for.
 `),
 	}
 }

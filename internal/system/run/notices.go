@@ -116,6 +116,9 @@ func (n *notices) Notify(ctx context.Context, notice schedule.Notice) error {
 	if !found {
 		return nil // results of address probes: nobody asks for any
 	}
+	if notice.Envelope.Trace&mail.TraceRecord != 0 && (kind == report.Success || kind == report.Cleared) {
+		kind = report.Verify // sendmail -v
+	}
 	return n.reporter.Notify(ctx, kind, report.Subject{
 		ID: notice.ID, Envelope: notice.Envelope, Size: notice.Size, Content: notice.Content, Log: notice.Log,
 	})
