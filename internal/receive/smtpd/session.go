@@ -230,6 +230,9 @@ func (s *session) run(v verb, args string) smtp.Reply {
 	case verbAUTH:
 		return smtp.Reply{Code: 503, Enhanced: "5.5.1", Text: "Error: authentication not enabled"}
 	case verbXCLIENT, verbXFORWARD:
+		if s.tx.open {
+			return bad(503, "5.5.1", "Error: MAIL transaction in progress")
+		}
 		if args == "" {
 			return bad(501, "5.5.4", "Syntax: "+verbNames[v]+" attribute=value...")
 		}
