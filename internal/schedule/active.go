@@ -76,7 +76,8 @@ func (s *Scheduler) open(from queue.Name, id mail.QueueID, u urgency) (*message,
 		return m, batch{}
 	}
 	if u.fresh {
-		m.unrecorded.Store(true)
+		// The door may have recorded aliases that were to be reported.
+		m.unrecorded.Store(!s.hasLog(queue.TraceLog, id))
 	} else if err := s.queue.RemoveLog(queue.DeferLog, id); err != nil {
 		s.log.Warning("%s: remove the old defer log: %s", id, err)
 	}

@@ -63,6 +63,9 @@ func (r *delivery) run() {
 	for i, to := range r.e.recipients {
 		request.Recipients[i] = to.Recipient
 	}
+	if info.VERP != "" && len(r.e.recipients) == 1 {
+		request.Envelope.Sender = info.Sender.VERP(info.VERP, r.e.recipients[0].Recipient)
+	}
 	r.err = r.ask(request)
 	if r.missing > 0 {
 		r.settleMissing()

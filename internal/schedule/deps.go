@@ -111,7 +111,7 @@ const (
 	NoticeBounce       NoticeKind = iota // recipients failed for good: recorded in Notice.Log
 	NoticeExpired                        // recipients were deferred too long: recorded in Notice.Log
 	NoticeDelay                          // recipients are late: recorded in Notice.Log
-	NoticeDelayCleared                   // recipients have their mail after a NoticeDelay: recorded in Notice.Log
+	NoticeDelayCleared                   // NoticeTrace after a NoticeDelay: who was told of that is told of success too
 	NoticeTrace                          // success asked for by DSN or sendmail -v: recorded in Notice.Log
 	NoticeVerify                         // sendmail -bv, delivery was only tried out: recorded in Notice.Log
 	NoticeProbe                          // result of an address probe: in Notice.Results

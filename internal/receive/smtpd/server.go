@@ -30,6 +30,7 @@ type Server struct {
 	check    *restrictions.Checker
 	anvil    *Anvil
 	noLimits *table.AddressList // smtpd_client_event_limit_exceptions
+	verp     *table.AddressList // smtpd_authorized_verp_clients
 	oldLF    *table.AddressList // smtpd_forbid_bare_newline_exclusions
 	forbid   *table.StringList
 	keywords *table.Maps
@@ -74,6 +75,7 @@ func New(p Params, deps Deps) (*Server, error) {
 	}
 	s.noLimits = list("smtpd_client_event_limit_exceptions", p.Anvil.Exceptions)
 	s.oldLF = list("smtpd_forbid_bare_newline_exclusions", p.ForbidBareLFExcept)
+	s.verp = list("smtpd_authorized_verp_clients", p.VERPClients)
 	s.forbid = table.NewStringList(deps.Tables, "smtpd_forbidden_commands", p.ForbiddenCommands)
 	s.keywords = table.NewMaps(deps.Tables, "smtpd_discard_ehlo_keyword_address_maps", p.DiscardKeywordMaps)
 	if s.anvil == nil {
