@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"posthaste/test/harness"
+	"posthaste/test/progress"
 )
 
 // options are how a run goes.
@@ -81,7 +82,7 @@ func all(o options, names string) error {
 	var failed error
 	var results []result
 	for _, system := range systems {
-		o.Progress = progress(os.Stderr, string(system))
+		o.Progress = progress.Bar(os.Stderr, string(system), "cycles")
 		r, err := both(system, o)
 		if errors.Is(err, harness.ErrUnavailable) && names == "" {
 			fmt.Fprintln(os.Stderr, "SKIPPED:", err)

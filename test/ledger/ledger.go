@@ -40,6 +40,7 @@ const (
 // pair is one recipient of one message.
 type pair struct {
 	outcome    outcome
+	told       time.Time // when the outcome was known
 	deliveries []Delivery
 	notices    int // to the sender that it failed
 	queued     bool
@@ -50,6 +51,7 @@ type pair struct {
 // entry is a message.
 type entry struct {
 	Message
+	sent    time.Time
 	pairs   map[string]*pair
 	queueID string
 }
@@ -99,7 +101,7 @@ func (l *Ledger) Send(sender string, size int, recipients ...string) Message {
 	defer l.mu.Unlock()
 	l.next++
 	m := compose(fmt.Sprintf("%s.%d", l.prefix, l.next), sender, size, recipients)
-	e := &entry{Message: m, pairs: map[string]*pair{}}
+	e := &entry{Message: m, sent: time.Now(), pairs: map[string]*pair{}}
 	for _, r := range recipients {
 		e.pairs[r] = &pair{}
 	}
@@ -129,8 +131,9 @@ func kindOf(reply string) string {
 	return code
 }
 
-// Acked notes the 250 to the end of data. All recipients that were not refused
-// are acknowledged. The queue id is taken from the reply.
+// Acked notes the 250 to the end of data, or an exit status of 0. All recipients
+// that were not refused are acknowledged. The queue id is taken from the reply,
+// if it has one.
 func (l *Ledger) Acked(id, reply string) {
 	l.close(id, func(_ string, p *pair) { p.outcome = acked })
 	_, queueID, found := strings.Cut(reply, "queued as ")
@@ -161,10 +164,12 @@ func (l *Ledger) Lost(id string, at Phase) {
 func (l *Ledger) close(id string, f func(string, *pair)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	now := time.Now()
 	if e := l.messages[id]; e != nil {
 		for r, p := range e.pairs {
 			if p.outcome == pending {
 				f(r, p)
+				p.told = now
 			}
 		}
 	}

@@ -18,17 +18,8 @@ const (
 	bob    = "bob@sink.example.test"
 )
 
-// text is a message as a sink has it: LF line ends, no dot-stuffing.
-func (m Message) text() string {
-	var b strings.Builder
-	for line := range strings.Lines(string(m.Data[:len(m.Data)-3])) {
-		b.WriteString(strings.TrimSuffix(strings.TrimPrefix(line, "."), "\r\n") + "\n")
-	}
-	return b.String()
-}
-
 func arrival(m Message, to string, at time.Time) Delivery {
-	return Delivery{Recipient: to, Sender: m.Sender, Envelope: true, Text: "Received: by test\n" + m.text(),
+	return Delivery{Recipient: to, Sender: m.Sender, Envelope: true, Text: "Received: by test\n" + m.Text(),
 		Where: "test", Begin: at.Add(-time.Millisecond), At: at}
 }
 
@@ -107,7 +98,7 @@ func TestEveryFaultIsReported(t *testing.T) {
 			l.Refused(other.ID, "", "451 4.3.0 x")
 			l.Acked(m.ID, "250 Ok: queued as Q1")
 			d := arrival(m, alice, calm)
-			_, body, _ := strings.Cut(other.text(), "\n\n")
+			_, body, _ := strings.Cut(other.Text(), "\n\n")
 			head, _, _ := strings.Cut(d.Text, "\n\n")
 			d.Text = head + "\n\n" + body
 			l.Delivered(d)
@@ -132,16 +123,16 @@ func TestEveryFaultIsReported(t *testing.T) {
 		}, Counters{Misrouted: 1}},
 		{"came back", func(l *Ledger, m Message) {
 			l.Acked(m.ID, "250 Ok: queued as Q1")
-			l.Delivered(Delivery{Recipient: sender, Text: "Content-Type: multipart/report; x=y\n\n<" + alice + ">\n\n" + m.text()})
+			l.Delivered(Delivery{Recipient: sender, Text: "Content-Type: multipart/report; x=y\n\n<" + alice + ">\n\n" + m.Text()})
 			l.Final("Q1", alice)
 		}, Counters{FalseBounce: 1}},
 		{"in the queue for ever", func(l *Ledger, m Message) {
 			l.Acked(m.ID, "250 Ok: queued as Q1")
-			l.Queued("N\x10"+m.text(), false)
+			l.Queued("N\x10"+m.Text(), false)
 		}, Counters{Stuck: 1}},
 		{"corrupt", func(l *Ledger, m Message) {
 			l.Acked(m.ID, "250 Ok: queued as Q1")
-			l.Queued("N\x10"+m.text(), true)
+			l.Queued("N\x10"+m.Text(), true)
 		}, Counters{Corrupt: 1}},
 		{"not logged", func(l *Ledger, m Message) {
 			l.Acked(m.ID, "250 Ok: queued as Q1")
@@ -201,11 +192,11 @@ func TestMailboxAndQueueAreRead(t *testing.T) {
 	for _, m := range []Message{inbox, misfiled, waiting, partial} {
 		l.Acked(m.ID, "250 Ok: queued as "+m.ID)
 	}
-	write("box/new/1", "Delivered-To: "+alice+"\n"+inbox.text(), 0o600)
-	write("box/cur/2:2,S", "Delivered-To: "+bob+"\n"+misfiled.text(), 0o600)
+	write("box/new/1", "Delivered-To: "+alice+"\n"+inbox.Text(), 0o600)
+	write("box/cur/2:2,S", "Delivered-To: "+bob+"\n"+misfiled.Text(), 0o600)
 	write("box/tmp/3", "Delivered-To: "+alice+"\n", 0o600)
-	write("q/deferred/A/AB", waiting.text(), 0o700)
-	write("q/incoming/CD", partial.text(), 0o600) // was never complete
+	write("q/deferred/A/AB", waiting.Text(), 0o700)
+	write("q/incoming/CD", partial.Text(), 0o600) // was never complete
 	left, err := l.ReadMaildir(filepath.Join(dir, "box"), alice)
 	if err != nil || left != 1 {
 		t.Errorf("%d in tmp, %v", left, err)

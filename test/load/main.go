@@ -51,7 +51,7 @@ func measureAll() int {
 	kind := flag.String("disk", "ext4", "file system, freshly made in an image file, for the queues of both (ext4, xfs); empty, or not root: where temporary files lie")
 	flag.Parse()
 	if *kind != "" && os.Geteuid() == 0 {
-		d, err := newDisk(*kind)
+		d, err := newVolume(*kind)
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "load: disk:", err)
 			return 1
