@@ -1,10 +1,11 @@
-# make build   compile everything into bin/
-# make run     a mail system to try out, on this terminal, without root
-# make test    all tests; TEST=-oracle runs the scenarios against the real Postfix too
-# make fuzz    every fuzz test in turn, FUZZTIME each (30s)
-# make bench   speed, side by side with the real Postfix
-# make crash   kill processes under load, ours and the real Postfix, and count what became of each message
-# make lint    formatting, vet, staticcheck
+# make build     compile everything into bin/
+# make run       a mail system to try out, on this terminal, without root
+# make test      all tests; TEST=-oracle runs the scenarios against the real Postfix too
+# make fuzz      every fuzz test in turn, FUZZTIME each (30s)
+# make bench     speed, side by side with the real Postfix
+# make crash     kill processes under load, ours and the real Postfix, and count what became of each message
+# make powercut  cut the power of a disk under load, ours and the real Postfix, and count what became of each message
+# make lint      formatting, vet, staticcheck
 
 GO      ?= go
 export CGO_ENABLED = 0
@@ -13,7 +14,7 @@ export CGO_ENABLED = 0
 COMMANDS = postfix postconf postmap postalias newaliases sendmail mailq postsuper postcat postkick postlock qshape
 SETGID   = postqueue postlog
 
-.PHONY: build run test fuzz lint bench crash
+.PHONY: build run test fuzz lint bench crash powercut
 
 build:
 	$(GO) build -trimpath -o bin/posthaste ./cmd/posthaste
@@ -43,3 +44,7 @@ bench: build
 # The real Postfix needs root and Debian's postfix; without them ours runs alone.
 crash: build
 	$(GO) run ./test/crash
+
+# Needs root, xfsprogs and btrfs-progs, and loop devices.
+powercut: build
+	$(GO) run ./test/powercut $(POWERCUT)

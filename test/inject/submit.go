@@ -1,18 +1,25 @@
 package inject
 
 import (
-	"os/exec"
+	"context"
 	"strings"
+	"time"
 
+	"posthaste/test/harness"
 	"posthaste/test/ledger"
 )
 
-// Submit sends a message with a sendmail command, which is completed with
-// sender and recipients, and notes what it was told. Exit status 0 is the
-// acknowledgement.
-func Submit(sendmail *exec.Cmd, l *ledger.Ledger, m ledger.Message) bool {
-	sendmail.Args = append(append(sendmail.Args, "-i", "-f", m.Sender, "--"), m.Recipients...)
+// submitLimit is how long a sendmail command may take.
+const submitLimit = 30 * time.Second
+
+// Submit sends a message with an instance's sendmail command and notes what it
+// was told. Exit status 0 is the acknowledgement.
+func Submit(i *harness.Instance, l *ledger.Ledger, m ledger.Message) bool {
+	ctx, cancel := context.WithTimeout(context.Background(), submitLimit)
+	defer cancel()
+	sendmail := i.Command(ctx, "sendmail", append([]string{"-i", "-f", m.Sender, "--"}, m.Recipients...)...)
 	sendmail.Stdin = strings.NewReader(m.Text())
+	l.Dropped(m.ID)
 	out, err := sendmail.CombinedOutput()
 	switch {
 	case err == nil:

@@ -21,7 +21,7 @@ func (l *Ledger) AsOf(from, to time.Time) *Ledger {
 		if e.sent.After(to) {
 			continue
 		}
-		c := &entry{Message: e.Message, sent: e.sent, pairs: map[string]*pair{}, queueID: e.queueID}
+		c := &entry{Message: e.Message, sent: e.sent, pairs: map[string]*pair{}, queueID: e.queueID, dropped: e.dropped}
 		for r, p := range e.pairs {
 			q := &pair{outcome: p.outcome, told: p.told, notices: p.notices}
 			if p.told.After(from) {

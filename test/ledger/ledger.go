@@ -54,6 +54,7 @@ type entry struct {
 	sent    time.Time
 	pairs   map[string]*pair
 	queueID string
+	dropped bool // submitted by a command, which gives no queue id
 }
 
 // Delivery is one arrival.
@@ -129,6 +130,13 @@ func kindOf(reply string) string {
 		return code + " " + enhanced
 	}
 	return code
+}
+
+// Dropped notes that a message is going to be submitted by a command.
+func (l *Ledger) Dropped(id string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.messages[id].dropped = true
 }
 
 // Acked notes the 250 to the end of data, or an exit status of 0. All recipients

@@ -79,6 +79,24 @@ func TestEveryFaultIsReported(t *testing.T) {
 			l.Delivered(arrival(m, alice, kill.Add(time.Minute)))
 			l.Final("Q1", alice)
 		}, Counters{Dup: 1, DupUnexplained: 1}},
+		{"twice, dropped just before the kill", func(l *Ledger, m Message) {
+			l.Dropped(m.ID)
+			l.close(m.ID, func(_ string, p *pair) { p.outcome = acked })
+			l.messages[m.ID].sent, l.messages[m.ID].pairs[alice].told = kill.Add(-time.Second), kill
+			l.Delivered(arrival(m, alice, kill.Add(10*time.Second)))
+			l.Delivered(arrival(m, alice, kill.Add(10*time.Second)))
+			l.byQueue["Q1"] = l.messages[m.ID]
+			l.Final("Q1", alice)
+		}, Counters{Dup: 1}},
+		{"twice, dropped long before the kill", func(l *Ledger, m Message) {
+			l.Dropped(m.ID)
+			l.close(m.ID, func(_ string, p *pair) { p.outcome = acked })
+			l.messages[m.ID].sent, l.messages[m.ID].pairs[alice].told = calm, calm
+			l.Delivered(arrival(m, alice, kill.Add(10*time.Second)))
+			l.Delivered(arrival(m, alice, kill.Add(10*time.Second)))
+			l.byQueue["Q1"] = l.messages[m.ID]
+			l.Final("Q1", alice)
+		}, Counters{Dup: 1, DupUnexplained: 1}},
 		{"a byte changed", func(l *Ledger, m Message) {
 			l.Acked(m.ID, "250 Ok: queued as Q1")
 			d := arrival(m, alice, calm)
@@ -161,6 +179,35 @@ func TestEveryFaultIsReported(t *testing.T) {
 // onlyFaults leaves out the counters that say how much there was.
 var onlyFaults = cmpopts.IgnoreFields(Counters{}, "Messages", "Recipients", "Acked", "Refused", "Unknown", "UnknownIn",
 	"Delivered", "ConnLost", "Refusals", "DupAt", "Findings")
+
+// The books at a cut know nothing of what came later, and not how a message
+// ended that was in hand.
+func TestBooksAtACut(t *testing.T) {
+	l := New("t")
+	old, inHand, undone := l.Send(sender, 600, alice), l.Send(sender, 600, alice), l.Send(sender, 600, alice)
+	l.Acked(old.ID, "250 2.0.0 Ok: queued as Q1")
+	l.Delivered(arrival(old, alice, time.Now()))
+	l.Acked(undone.ID, "250 2.0.0 Ok: queued as Q2")
+	from := time.Now()
+	l.Acked(inHand.ID, "250 2.0.0 Ok: queued as Q3")
+	to := time.Now()
+	l.Delivered(arrival(undone, alice, to.Add(time.Millisecond)))
+	time.Sleep(time.Millisecond) // the clock must tick
+	l.Acked(l.Send(sender, 600, alice).ID, "250 2.0.0 Ok: queued as Q4")
+	then := l.AsOf(from, to)
+	c := then.Count(false, time.Second)
+	if c.Messages != 3 || c.Acked != 2 || c.Unknown != 1 || c.Delivered != 1 || c.Loss != 1 {
+		t.Errorf("%+v", c)
+	}
+	then.Delivered(arrival(old, alice, to.Add(time.Second)))
+	then.Delivered(arrival(undone, alice, to.Add(time.Second)))
+	if c := then.Count(false, time.Second); c.Bad() || c.Dup != 1 {
+		t.Errorf("repeated after the cut: %+v", c)
+	}
+	if c := l.Count(false, time.Second); c.Messages != 4 || c.Loss != 2 || c.Delivered != 2 {
+		t.Errorf("the books themselves have changed: %+v", c)
+	}
+}
 
 // Each recipient of a message is judged by itself.
 func TestRecipientsAreApart(t *testing.T) {

@@ -1,0 +1,227 @@
+// Command powercut cuts the power of a mail system under load, again and again,
+// and counts what became of each message (package ledger). The power is cut by
+// taking the disk as it is at some moment; then the system is started on that,
+// and its queue run empty. Messages that were acknowledged before that moment
+// must be there.
+//
+// Each run begins with its negative control: the same, with syncs that do
+// nothing, must lose messages; otherwise the run sees nothing.
+//
+// It needs root, and works in name spaces of its own (package isolate).
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+
+	"posthaste/test/harness"
+	"posthaste/test/isolate"
+	"posthaste/test/progress"
+)
+
+// options are how a run goes.
+type options struct {
+	Cuts     int
+	Round    int // cuts per round
+	Control  int // cuts of the negative control
+	Sessions int
+	Seed     uint64
+	Slack    time.Duration // see ledger.Count
+	Patience time.Duration // for the queue to run empty after a cut
+	Dir      string        // for image files; empty: where temporary files lie
+	Keep     bool          // leave the directories of instances
+	Progress func(done int)
+	Quit     <-chan struct{}
+}
+
+// variant is a kind of disk.
+type variant struct {
+	name    string
+	kind    string // of file system
+	options string // to mount it with
+	mailToo bool   // the mailboxes lie on it too
+	blind   bool   // syncs do nothing: the negative control
+}
+
+// variants are all kinds. Nothing but a sync writes to the first two for a long
+// time.
+var variants = []variant{
+	{name: "ext4", kind: "ext4", options: "commit=1000,data=ordered"},
+	{name: "ext4,mail", kind: "ext4", options: "commit=1000,data=ordered", mailToo: true},
+	{name: "ext4,commit=5", kind: "ext4", options: "commit=5,data=ordered"},
+	{name: "ext4,writeback", kind: "ext4", options: "commit=1000,data=writeback"},
+	{name: "xfs", kind: "xfs", options: "nouuid", mailToo: true},
+	{name: "btrfs", kind: "btrfs", options: "commit=300", mailToo: true},
+}
+
+func main() { isolate.Run(program) }
+
+func program() int {
+	o := options{}
+	systems := flag.String("systems", "", "systems to run, with commas; empty: all that can run here")
+	disks := flag.String("disks", "", "kinds of disk, with spaces; empty: all")
+	flag.IntVar(&o.Cuts, "cuts", 200, "how often the power is cut, over all disks")
+	flag.IntVar(&o.Round, "round", 20, "cuts of one life of the system")
+	flag.IntVar(&o.Control, "control", 3, "cuts of the negative control")
+	flag.IntVar(&o.Sessions, "sessions", 6, "SMTP sessions at a time")
+	flag.Uint64Var(&o.Seed, "seed", 0, "of the order of events; 0: by the clock")
+	flag.DurationVar(&o.Slack, "slack", 1500*time.Millisecond, "from a delivery to the moment when no cut can undo that it is known, at most")
+	flag.DurationVar(&o.Patience, "patience", 30*time.Second, "for the queue to run empty after a cut")
+	flag.StringVar(&o.Dir, "dir", "", "for image files; empty: where temporary files lie")
+	flag.BoolVar(&o.Keep, "keep", false, "leave the directories of the systems")
+	flag.Parse()
+	if o.Seed == 0 {
+		o.Seed = uint64(time.Now().UnixNano())
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	o.Quit = ctx.Done()
+	err := all(o, strings.FieldsFunc(*systems, func(r rune) bool { return r == ',' }), strings.Fields(*disks))
+	if errors.Is(err, harness.ErrUnavailable) && *systems == "" {
+		fmt.Fprintln(os.Stderr, "SKIPPED:", err)
+		return 0
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "powercut:", err)
+		return 1
+	}
+	return 0
+}
+
+// all runs the systems one after the other.
+func all(o options, systems, disks []string) error {
+	if err := available(); err != nil {
+		return err
+	}
+	chosen, err := choose(disks)
+	if err != nil {
+		return err
+	}
+	named := len(systems) > 0
+	if !named {
+		systems = []string{string(harness.Ours), string(harness.Postfix)}
+	}
+	var failed error
+	var results []result
+	for _, name := range systems {
+		system := harness.System(name)
+		of, err := both(system, o, chosen)
+		if errors.Is(err, harness.ErrUnavailable) && !named {
+			fmt.Fprintln(os.Stderr, "SKIPPED:", err)
+			continue
+		}
+		for i := range of {
+			if err := json.NewEncoder(os.Stdout).Encode(of[i]); err != nil {
+				return err
+			}
+			if err := of[i].verdict(); err != nil && system == harness.Ours {
+				failed = errors.Join(failed, fmt.Errorf("%s, %s: %w", system, of[i].Disk, err))
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("%s: %w", system, err)
+		}
+		results = append(results, of...)
+	}
+	table(os.Stdout, results)
+	return failed
+}
+
+// available says why nothing can be done here.
+func available() error {
+	if os.Geteuid() != 0 {
+		return fmt.Errorf("power cuts: %w: they must be started by root", harness.ErrUnavailable)
+	}
+	for _, kind := range []string{"xfs", "ext4"} {
+		if _, err := exec.LookPath("mkfs." + kind); err != nil {
+			return fmt.Errorf("power cuts: %w: %w", harness.ErrUnavailable, err)
+		}
+	}
+	if _, err := os.Stat("/dev/loop-control"); err != nil {
+		return fmt.Errorf("power cuts: %w: %w", harness.ErrUnavailable, err)
+	}
+	return nil
+}
+
+// choose finds variants by name.
+func choose(names []string) ([]variant, error) {
+	if len(names) == 0 {
+		return variants, nil
+	}
+	var chosen []variant
+	for _, name := range names {
+		i := slices.IndexFunc(variants, func(v variant) bool { return v.name == name })
+		if i < 0 {
+			return nil, fmt.Errorf("no kind of disk is called %q", name)
+		}
+		chosen = append(chosen, variants[i])
+	}
+	return chosen, nil
+}
+
+// both runs the negative control and then the run itself, round by round, on
+// the kinds of disk in turn.
+func both(system harness.System, o options, on []variant) ([]result, error) {
+	bar := progress.Bar(os.Stderr, string(system), "cuts")
+	o.Progress = func(int) {}
+	if err := control(system, o, on[0]); err != nil {
+		return nil, err
+	}
+	results := make([]result, min(len(on), (o.Cuts+o.Round-1)/o.Round))
+	for n, done := 0, 0; done < o.Cuts; n++ {
+		v, r := on[n%len(on)], &results[n%len(on)]
+		if n < len(on) {
+			*r = newResult(system, v, o.Seed)
+		}
+		before := r.Cuts
+		o.Progress = func(cuts int) { bar(done+cuts-before, o.Cuts, v.name) }
+		if err := playRound(o, v, min(o.Round, o.Cuts-done), o.Seed+uint64(n), r); err != nil {
+			return results, err
+		}
+		done += r.Cuts - before
+	}
+	bar(o.Cuts, o.Cuts, "")
+	return results, nil
+}
+
+// control is the negative control: with syncs that do nothing, messages must be
+// lost.
+func control(system harness.System, o options, v variant) error {
+	v.blind = true
+	r := newResult(system, v, o.Seed)
+	if err := playRound(o, v, o.Control, o.Seed, &r); err != nil {
+		return fmt.Errorf("negative control: %w", err)
+	}
+	if r.Loss == 0 {
+		return fmt.Errorf("negative control: nothing was synced, and of %d recipients only on the disk none was lost: this test is blind", r.OnDisk)
+	}
+	fmt.Fprintf(os.Stderr, "%s: negative control, syncs do nothing: of %d recipients only on the disk %d were lost in %d cuts\n",
+		system, r.OnDisk, r.Loss, r.Cuts)
+	return nil
+}
+
+func newResult(system harness.System, v variant, seed uint64) result {
+	return result{System: system, Tier: "T3", Disk: v.name, Kind: v.kind, Options: v.options, Seed: seed}
+}
+
+var errQuit = errors.New("interrupted")
+
+// wait lets time pass; the error says that the run is to end.
+func (o *options) wait(d time.Duration) error {
+	select {
+	case <-o.Quit:
+		return errQuit
+	case <-time.After(d):
+		return nil
+	}
+}

@@ -1,0 +1,101 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"posthaste/test/harness"
+	"posthaste/test/ledger"
+)
+
+// result is what the cuts of one kind gave: one line of JSON.
+type result struct {
+	System  harness.System `json:"system"`
+	Tier    string         `json:"tier"`
+	Disk    string         `json:"disk"`
+	Kind    string         `json:"file_system"`
+	Options string         `json:"mount_options"`
+	Seed    uint64         `json:"seed"`
+	Cuts    int            `json:"cuts"`
+	ledger.Counters
+	OnDisk   int `json:"only_on_disk"` // acknowledged pairs that nobody but the disk had at the cut
+	NotBegun int `json:"not_begun"`    // times that the system did not start after a cut
+	Panics   int `json:"panics"`
+	Recovery struct {
+		Median int `json:"median"`
+		Max    int `json:"max"`
+	} `json:"recovery_ms"` // from the start to an empty queue
+	took []int
+}
+
+// add adds what one cut left.
+func (r *result) add(f finding, seed uint64, c crash) {
+	r.Cuts++
+	for i := range f.Findings {
+		f.Findings[i] = fmt.Sprintf("seed %d, cut %d: %s", seed, c.n, f.Findings[i])
+	}
+	r.Counters.Add(&f.Counters)
+	r.OnDisk += f.onDisk
+	r.Panics += f.panics
+	if f.notBegun != nil {
+		r.NotBegun++
+		r.Findings = append(r.Findings, fmt.Sprintf("seed %d, cut %d: %v", seed, c.n, f.notBegun))
+	}
+	r.took = append(r.took, int(f.took.Milliseconds()))
+	slices.Sort(r.took)
+	r.Recovery.Median, r.Recovery.Max = r.took[len(r.took)/2], r.took[len(r.took)-1]
+}
+
+// panics counts the lines of a log that tell of a crash of the program itself.
+func panics(log string) int { return strings.Count(log, "panic:") }
+
+// verdict says what is wrong with a result.
+func (r *result) verdict() error {
+	var wrong []error
+	if r.Bad() || r.NotBegun+r.Panics+r.Corrupt > 0 {
+		wrong = append(wrong, fmt.Errorf("a counter that must be 0 is not:\n%s", strings.Join(r.Findings, "\n")))
+	}
+	if r.OnDisk == 0 {
+		wrong = append(wrong, errors.New("the disk had nothing to lose"))
+	}
+	return errors.Join(wrong...)
+}
+
+// table prints results side by side.
+func table(w io.Writer, results []result) {
+	row := func(name string, value func(*result) any) {
+		fmt.Fprintf(w, "%-18s", name)
+		for i := range results {
+			fmt.Fprintf(w, " %14v", value(&results[i]))
+		}
+		fmt.Fprintln(w)
+	}
+	for _, line := range []struct {
+		name  string
+		value func(*result) any
+	}{
+		{"", func(r *result) any { return r.System }},
+		{"", func(r *result) any { return r.Disk }},
+		{"cuts", func(r *result) any { return r.Cuts }},
+		{"acknowledged", func(r *result) any { return r.Acked }},
+		{"only on the disk", func(r *result) any { return r.OnDisk }},
+		{"unknown", func(r *result) any { return r.Unknown }},
+		{"LOSS", func(r *result) any { return r.Loss }},
+		{"PHANTOM", func(r *result) any { return r.Phantom }},
+		{"DUP", func(r *result) any { return r.Dup }},
+		{"DUP_UNEXPLAINED", func(r *result) any { return r.DupUnexplained }},
+		{"GARBLED", func(r *result) any { return r.Garbled }},
+		{"MISROUTED", func(r *result) any { return r.Misrouted }},
+		{"FALSE_BOUNCE", func(r *result) any { return r.FalseBounce }},
+		{"STUCK", func(r *result) any { return r.Stuck }},
+		{"corrupt", func(r *result) any { return r.Corrupt }},
+		{"did not start", func(r *result) any { return r.NotBegun }},
+		{"panics", func(r *result) any { return r.Panics }},
+		{"empty after, ms", func(r *result) any { return fmt.Sprintf("%d (%d)", r.Recovery.Median, r.Recovery.Max) }},
+	} {
+		row(line.name, line.value)
+	}
+}
