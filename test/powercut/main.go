@@ -50,26 +50,40 @@ type variant struct {
 	kind    string // of file system
 	options string // to mount it with
 	mailToo bool   // the mailboxes lie on it too
-	blind   bool   // syncs do nothing: the negative control
+	tier    string
+	blind   bool // a negative control: syncs do nothing
+	lax     bool // a negative control: directories of mailboxes are not synced
 }
 
-// variants are all kinds. Nothing but a sync writes to the first two for a long
-// time.
+// The tiers.
+const (
+	snapshot  = "T3" // the disk writes in order
+	reordered = "T4" // disks write in any order between two flushes
+)
+
+// variants are all kinds. Where it can be had, nothing but a sync writes to the
+// disk for a long time.
 var variants = []variant{
-	{name: "ext4", kind: "ext4", options: "commit=1000,data=ordered"},
-	{name: "ext4,mail", kind: "ext4", options: "commit=1000,data=ordered", mailToo: true},
-	{name: "ext4,commit=5", kind: "ext4", options: "commit=5,data=ordered"},
-	{name: "ext4,writeback", kind: "ext4", options: "commit=1000,data=writeback"},
-	{name: "xfs", kind: "xfs", options: "nouuid", mailToo: true},
-	{name: "btrfs", kind: "btrfs", options: "commit=300", mailToo: true},
+	{tier: snapshot, name: "ext4", kind: "ext4", options: lazyExt4},
+	{tier: snapshot, name: "ext4,mail", kind: "ext4", options: lazyExt4, mailToo: true},
+	{tier: snapshot, name: "ext4,commit=5", kind: "ext4", options: "commit=5,data=ordered"},
+	{tier: snapshot, name: "ext4,writeback", kind: "ext4", options: "commit=1000,data=writeback"},
+	{tier: snapshot, name: "xfs,mail", kind: "xfs", options: "nouuid", mailToo: true},
+	{tier: snapshot, name: "btrfs,mail", kind: "btrfs", options: "commit=300", mailToo: true},
+	{tier: reordered, name: "2*ext4", kind: "ext4", options: lazyExt4, mailToo: true},
+	{tier: reordered, name: "2*xfs", kind: "xfs", options: "nouuid", mailToo: true},
+	{tier: reordered, name: "2*btrfs", kind: "btrfs", options: "commit=300", mailToo: true},
 }
+
+const lazyExt4 = "commit=1000,data=ordered"
 
 func main() { isolate.Run(program) }
 
 func program() int {
 	o := options{}
 	systems := flag.String("systems", "", "systems to run, with commas; empty: all that can run here")
-	disks := flag.String("disks", "", "kinds of disk, with spaces; empty: all")
+	tier := flag.String("tier", snapshot, "T3: snapshots of a disk that writes in order; T4: two disks that do not")
+	disks := flag.String("disks", "", "kinds of disk, with spaces; empty: all of the tier")
 	flag.IntVar(&o.Cuts, "cuts", 200, "how often the power is cut, over all disks")
 	flag.IntVar(&o.Round, "round", 20, "cuts of one life of the system")
 	flag.IntVar(&o.Control, "control", 3, "cuts of the negative control")
@@ -86,7 +100,7 @@ func program() int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	o.Quit = ctx.Done()
-	err := all(o, strings.FieldsFunc(*systems, func(r rune) bool { return r == ',' }), strings.Fields(*disks))
+	err := all(o, strings.FieldsFunc(*systems, func(r rune) bool { return r == ',' }), *tier, strings.Fields(*disks))
 	if errors.Is(err, harness.ErrUnavailable) && *systems == "" {
 		fmt.Fprintln(os.Stderr, "SKIPPED:", err)
 		return 0
@@ -99,11 +113,11 @@ func program() int {
 }
 
 // all runs the systems one after the other.
-func all(o options, systems, disks []string) error {
+func all(o options, systems []string, tier string, disks []string) error {
 	if err := available(); err != nil {
 		return err
 	}
-	chosen, err := choose(disks)
+	chosen, err := choose(tier, disks)
 	if err != nil {
 		return err
 	}
@@ -142,29 +156,31 @@ func available() error {
 	if os.Geteuid() != 0 {
 		return fmt.Errorf("power cuts: %w: they must be started by root", harness.ErrUnavailable)
 	}
-	for _, kind := range []string{"xfs", "ext4"} {
-		if _, err := exec.LookPath("mkfs." + kind); err != nil {
-			return fmt.Errorf("power cuts: %w: %w", harness.ErrUnavailable, err)
-		}
+	var missing []error
+	for _, program := range []string{"mkfs.xfs", "mkfs.ext4", "strace"} {
+		_, err := exec.LookPath(program)
+		missing = append(missing, err)
 	}
-	if _, err := os.Stat("/dev/loop-control"); err != nil {
+	for _, device := range []string{"/dev/loop-control", "/dev/fuse"} {
+		_, err := os.Stat(device)
+		missing = append(missing, err)
+	}
+	if err := errors.Join(missing...); err != nil {
 		return fmt.Errorf("power cuts: %w: %w", harness.ErrUnavailable, err)
 	}
 	return nil
 }
 
-// choose finds variants by name.
-func choose(names []string) ([]variant, error) {
-	if len(names) == 0 {
-		return variants, nil
-	}
+// choose finds the variants of a tier, by name or all.
+func choose(tier string, names []string) ([]variant, error) {
 	var chosen []variant
-	for _, name := range names {
-		i := slices.IndexFunc(variants, func(v variant) bool { return v.name == name })
-		if i < 0 {
-			return nil, fmt.Errorf("no kind of disk is called %q", name)
+	for _, v := range variants {
+		if v.tier == tier && (len(names) == 0 || slices.Contains(names, v.name)) {
+			chosen = append(chosen, v)
 		}
-		chosen = append(chosen, variants[i])
+	}
+	if len(chosen) < max(1, len(names)) {
+		return nil, fmt.Errorf("not all of %q are kinds of disk of tier %q", names, tier)
 	}
 	return chosen, nil
 }
@@ -174,7 +190,7 @@ func choose(names []string) ([]variant, error) {
 func both(system harness.System, o options, on []variant) ([]result, error) {
 	bar := progress.Bar(os.Stderr, string(system), "cuts")
 	o.Progress = func(int) {}
-	if err := control(system, o, on[0]); err != nil {
+	if err := controls(system, o, on[0]); err != nil {
 		return nil, err
 	}
 	results := make([]result, min(len(on), (o.Cuts+o.Round-1)/o.Round))
@@ -194,24 +210,32 @@ func both(system harness.System, o options, on []variant) ([]result, error) {
 	return results, nil
 }
 
-// control is the negative control: with syncs that do nothing, messages must be
-// lost.
-func control(system harness.System, o options, v variant) error {
-	v.blind = true
+// controls are the negative controls: in each, messages must be lost.
+func controls(system harness.System, o options, v variant) error {
+	blind, lax := v, v
+	blind.blind, lax.lax = true, true
+	if err := control(system, o, blind, "nothing was synced"); err != nil || v.tier != reordered || system != harness.Ours {
+		return err
+	}
+	o.Control = max(o.Control, 4) // a cut that takes nothing with it is more likely here
+	return control(system, o, lax, "directories of mailboxes were not synced")
+}
+
+func control(system harness.System, o options, v variant, what string) error {
 	r := newResult(system, v, o.Seed)
 	if err := playRound(o, v, o.Control, o.Seed, &r); err != nil {
 		return fmt.Errorf("negative control: %w", err)
 	}
 	if r.Loss == 0 {
-		return fmt.Errorf("negative control: nothing was synced, and of %d recipients only on the disk none was lost: this test is blind", r.OnDisk)
+		return fmt.Errorf("negative control: %s, and of %d recipients only on the disk none was lost in %d cuts: this test is blind", what, r.OnDisk, r.Cuts)
 	}
-	fmt.Fprintf(os.Stderr, "%s: negative control, syncs do nothing: of %d recipients only on the disk %d were lost in %d cuts\n",
-		system, r.OnDisk, r.Loss, r.Cuts)
+	fmt.Fprintf(os.Stderr, "%s: negative control: %s: of %d recipients only on the disk %d were lost in %d cuts\n",
+		system, what, r.OnDisk, r.Loss, r.Cuts)
 	return nil
 }
 
 func newResult(system harness.System, v variant, seed uint64) result {
-	return result{System: system, Tier: "T3", Disk: v.name, Kind: v.kind, Options: v.options, Seed: seed}
+	return result{System: system, Tier: v.tier, Disk: v.name, Kind: v.kind, Options: v.options, Seed: seed}
 }
 
 var errQuit = errors.New("interrupted")

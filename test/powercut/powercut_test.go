@@ -19,8 +19,19 @@ func TestMain(m *testing.M) { isolate.Run(m.Run) }
 func TestSnapshots(t *testing.T) {
 	o := short(t)
 	o.Cuts, o.Round = 10, 5
-	o.Progress = func(int) {}
 	played(t, o, []variant{variants[0], variants[1]})
+}
+
+// TestReordered is the same with two disks that write in any order, and with one
+// more negative control: mailboxes whose directories are not synced.
+func TestReordered(t *testing.T) {
+	o := short(t)
+	o.Cuts, o.Round = 3*perMoment, 3*perMoment
+	on, err := choose(reordered, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	played(t, o, on[:1])
 }
 
 // short are the options of a short run; it skips when none is possible.

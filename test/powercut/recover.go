@@ -12,6 +12,7 @@ import (
 // finding is what one cut left.
 type finding struct {
 	ledger.Counters
+	disk     string        // what a cut has made of the disks
 	onDisk   int           // acknowledged, and nowhere else than on the disk
 	notBegun error         // the system did not start on what was left
 	panics   int           // in its log
@@ -38,7 +39,7 @@ const grace = 2 * time.Second
 // and counts.
 func (p *round) recover(c crash) (f finding, err error) {
 	f.onDisk = p.asOf(c, nil).Count(false, p.o.Slack).Loss
-	if err := p.store.show(c); err != nil {
+	if f.disk, err = p.store.show(c); err != nil {
 		return f, err
 	}
 	defer func() { err = errors.Join(err, p.store.hide(c)) }()

@@ -35,14 +35,14 @@ type result struct {
 func (r *result) add(f finding, seed uint64, c crash) {
 	r.Cuts++
 	for i := range f.Findings {
-		f.Findings[i] = fmt.Sprintf("seed %d, cut %d: %s", seed, c.n, f.Findings[i])
+		f.Findings[i] = fmt.Sprintf("seed %d, cut %d:%s %s", seed, c.n, f.disk, f.Findings[i])
 	}
 	r.Counters.Add(&f.Counters)
 	r.OnDisk += f.onDisk
 	r.Panics += f.panics
 	if f.notBegun != nil {
 		r.NotBegun++
-		r.Findings = append(r.Findings, fmt.Sprintf("seed %d, cut %d: %v", seed, c.n, f.notBegun))
+		r.Findings = append(r.Findings, fmt.Sprintf("seed %d, cut %d:%s %v", seed, c.n, f.disk, f.notBegun))
 	}
 	r.took = append(r.took, int(f.took.Milliseconds()))
 	slices.Sort(r.took)

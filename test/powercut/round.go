@@ -31,7 +31,8 @@ type store interface {
 	moment() error    // the power could be cut now
 	end() error       // unmounts them
 	crashes() []crash // after end
-	show(crash) error // mounts them as a cut left them
+	// show mounts them as a cut left them, and may say how that was.
+	show(crash) (string, error)
 	hide(crash) error // unmounts them again
 	remove() error
 }
@@ -71,10 +72,17 @@ func playRound(o options, v variant, cuts int, seed uint64, r *result) (err erro
 		return err
 	}
 	to := paths{spool: i.Spool, mail: filepath.Join(i.Dir, "mail")}
-	if p.store, err = newSnapshots(dir, v, to); err != nil {
-		return errors.Join(err, os.RemoveAll(dir))
+	newStore, moments := newSnapshots, cuts
+	if v.tier == reordered && !v.blind && !v.lax {
+		moments = (cuts + perMoment - 1) / perMoment
 	}
-	if err := p.live(cuts); err != nil {
+	if v.tier == reordered {
+		newStore = newBlocks
+	}
+	if p.store, err = newStore(dir, v, to, p.random); err != nil {
+		return err
+	}
+	if err := p.live(moments); err != nil {
 		return err
 	}
 	for _, c := range p.store.crashes() {
@@ -112,7 +120,7 @@ func (p *round) remove() error {
 }
 
 // live lets the system work until its power would have been cut often enough.
-func (p *round) live(cuts int) error {
+func (p *round) live(moments int) error {
 	if err := p.store.begin(); err != nil {
 		return err
 	}
@@ -122,22 +130,18 @@ func (p *round) live(cuts int) error {
 	if err := p.store.settle(); err != nil {
 		return err
 	}
-	load := &traffic.Load{Addr: p.instance.Addr(), Ledger: p.books, Sessions: p.o.Sessions, Seed: p.random.Uint64(), Large: oneLargeIn}
-	if !p.v.blind { // the sync of a sendmail command would serve all others
-		load.Submit = p.submit
-	}
-	load.Start()
-	defer load.Stop()
-	for range cuts {
-		p.sink.Set([]traffic.Mode{traffic.Normal, traffic.Refusing, traffic.Refusing, traffic.Slow}[p.random.IntN(4)])
-		if err := p.o.wait(time.Duration(50+p.random.IntN(900)) * time.Millisecond); err != nil {
+	if p.v.lax {
+		stop, err := p.skipMailboxSyncs()
+		if err != nil {
 			return err
 		}
-		if err := p.store.moment(); err != nil {
+		defer stop()
+	}
+	for range moments {
+		if err := p.work(); err != nil {
 			return err
 		}
 	}
-	load.Stop()
 	if err := p.instance.Halt(); err != nil {
 		return err
 	}
@@ -145,13 +149,43 @@ func (p *round) live(cuts int) error {
 		return err
 	}
 	if p.v.mailToo {
-		return nil // what is in the mailboxes, each cut shows
+		return nil // each cut shows what is in the mailboxes
 	}
 	if _, err := traffic.ReadMailboxes(p.books, p.mail()); err != nil {
 		return err
 	}
 	return p.emptyMailboxes()
 }
+
+// work lets mail flow until the next moment at which the power could be cut.
+// Sometimes nothing flows any more for so long that all deliveries are known on
+// the disk of the queue, while nothing else brings those of the mailboxes to
+// theirs.
+func (p *round) work() error {
+	p.sink.Set([]traffic.Mode{traffic.Normal, traffic.Refusing, traffic.Refusing, traffic.Slow}[p.random.IntN(4)])
+	load := &traffic.Load{Addr: p.instance.Addr(), Ledger: p.books, Sessions: p.o.Sessions, Seed: p.random.Uint64(), Large: oneLargeIn}
+	if !p.v.blind { // the sync of a sendmail command would serve all others
+		load.Submit = p.submit
+	}
+	load.Start()
+	defer load.Stop()
+	if err := p.o.wait(time.Duration(50+p.random.IntN(900)) * time.Millisecond); err != nil {
+		return err
+	}
+	if p.v.lax || p.random.IntN(quietOneIn) == 0 {
+		load.Stop()
+		if err := p.o.wait(quiet); err != nil {
+			return err
+		}
+	}
+	return p.store.moment()
+}
+
+// One moment of so many is a quiet one, and so long after the load.
+const (
+	quietOneIn = 5
+	quiet      = 1200 * time.Millisecond
+)
 
 // oneLargeIn is how many messages there are for one of up to 2 MB.
 const oneLargeIn = 50
