@@ -7,8 +7,11 @@ import (
 	"os"
 )
 
-// sector is what a disk writes in one piece, in bytes.
-const sector = 512
+// What a disk writes in one piece, in bytes.
+const (
+	Sector = 512
+	Block  = 4096
+)
 
 // Replay makes images of one disk as it was after events, one event after the
 // other, from an image of the disk as it was when the log began.
@@ -40,7 +43,7 @@ func (r *Replay) Advance(n int) error {
 		default:
 			covered := 0
 			for ; covered < len(r.since) && r.since[covered] < e.covers; covered++ {
-				if err := r.apply(r.image, r.since[covered], nil); err != nil {
+				if err := r.apply(r.image, r.since[covered], 0, nil); err != nil {
 					return err
 				}
 			}
@@ -50,8 +53,9 @@ func (r *Replay) Advance(n int) error {
 	return nil
 }
 
-// apply does a write again, or those of its sectors that keep says.
-func (r *Replay) apply(to *os.File, n int, keep func(sector int) bool) error {
+// apply does a write again, or with keep those of its parts of atom bytes for
+// which it returns true.
+func (r *Replay) apply(to *os.File, n, atom int, keep func() bool) error {
 	r.l.mu.Lock()
 	e := r.l.events[n]
 	r.l.mu.Unlock()
@@ -63,9 +67,9 @@ func (r *Replay) apply(to *os.File, n int, keep func(sector int) bool) error {
 		_, err := to.WriteAt(b, e.offset)
 		return err
 	}
-	for at := 0; at < len(b); at += sector {
-		if keep(at / sector) {
-			if _, err := to.WriteAt(b[at:min(at+sector, len(b))], e.offset+int64(at)); err != nil {
+	for at := 0; at < len(b); at += atom {
+		if keep() {
+			if _, err := to.WriteAt(b[at:min(at+atom, len(b))], e.offset+int64(at)); err != nil {
 				return err
 			}
 		}
@@ -77,8 +81,9 @@ func (r *Replay) apply(to *os.File, n int, keep func(sector int) bool) error {
 func (r *Replay) Pending() int { return len(r.since) }
 
 // Scatter adds some of the writes to a copy of the image that no flush covers,
-// as a disk may that writes in any order, and says what it has done.
-func (r *Replay) Scatter(copied *os.File, random *rand.Rand) (string, error) {
+// as a disk may that writes in any order, in pieces of atom bytes, and says what
+// it has done.
+func (r *Replay) Scatter(copied *os.File, atom int, random *rand.Rand) (string, error) {
 	count := len(r.since)
 	if count == 0 {
 		return "nothing was pending", nil
@@ -102,18 +107,18 @@ func (r *Replay) Scatter(copied *os.File, random *rand.Rand) (string, error) {
 	}
 	torn := random.IntN(2) == 0
 	if torn {
-		what = fmt.Sprintf("%s, number %d torn", what, one)
+		what = fmt.Sprintf("%s, number %d torn at %d", what, one, atom)
 	}
 	// In order: a disk does not put old bytes in the place of new ones.
 	for n, e := range r.since {
-		var keep func(int) bool
+		var keep func() bool
 		switch {
 		case n == one && torn:
-			keep = func(int) bool { return random.IntN(2) == 0 }
+			keep = func() bool { return random.IntN(2) == 0 }
 		case !pick(n):
 			continue
 		}
-		if err := r.apply(copied, e, keep); err != nil {
+		if err := r.apply(copied, e, atom, keep); err != nil {
 			return "", err
 		}
 	}

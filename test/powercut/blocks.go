@@ -10,6 +10,8 @@ import (
 	"slices"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"posthaste/test/blocklog"
 	"posthaste/test/disk"
 )
@@ -113,7 +115,7 @@ func (b *blocks) end() error {
 
 // crashes are the moments, and others after events in between.
 func (b *blocks) crashes() []crash {
-	if v := b.volumes[queueDisk].v; v.blind || v.lax {
+	if b.volumes[queueDisk].v.control() {
 		return b.list // a negative control is made at moments
 	}
 	list := slices.Clone(b.list)
@@ -139,21 +141,40 @@ func (b *blocks) show(c crash) (string, error) {
 		if err := b.replays[n].Advance(c.n); err != nil {
 			return err
 		}
-		if err := clone(b.durable(n), b.cut(n)); err != nil {
-			return err
+		var kept string
+		var err error
+		for _, atom := range []int{blocklog.Sector, blocklog.Block} {
+			if kept, err = b.scatter(n, atom); err != nil {
+				return err
+			}
+			if err = w.mount(b.cut(n), false); !tornSuperblock(err) {
+				break
+			}
 		}
-		f, err := os.OpenFile(b.cut(n), os.O_RDWR, 0)
-		if err != nil {
-			return err
-		}
-		kept, err := b.replays[n].Scatter(f, b.random)
 		what += fmt.Sprintf(" disk %d: %s;", n, kept)
-		if err := errors.Join(err, f.Close()); err != nil {
-			return err
-		}
-		return w.mount(b.cut(n), false)
+		return err
 	})
 	return what, err
+}
+
+// tornSuperblock tells whether a file system did not survive the cut itself:
+// the superblocks of ext4 and btrfs are larger than a sector and are believed
+// to be written in one piece.
+func tornSuperblock(err error) bool {
+	return errors.Is(err, unix.EBADMSG) || errors.Is(err, unix.EUCLEAN) || errors.Is(err, unix.EINVAL)
+}
+
+// scatter makes the image of a disk after the cut.
+func (b *blocks) scatter(n, atom int) (string, error) {
+	if err := clone(b.durable(n), b.cut(n)); err != nil {
+		return "", err
+	}
+	f, err := os.OpenFile(b.cut(n), os.O_RDWR, 0)
+	if err != nil {
+		return "", err
+	}
+	kept, err := b.replays[n].Scatter(f, atom, b.random)
+	return kept, errors.Join(err, f.Close())
 }
 
 func (b *blocks) hide(crash) error {

@@ -55,6 +55,9 @@ type variant struct {
 	lax     bool // a negative control: directories of mailboxes are not synced
 }
 
+// control tells whether messages are to be lost.
+func (v *variant) control() bool { return v.blind || v.lax }
+
 // The tiers.
 const (
 	snapshot  = "T3" // the disk writes in order

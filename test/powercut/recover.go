@@ -31,9 +31,12 @@ func (a *arrivals) add(d ledger.Delivery) {
 	a.list = append(a.list, d)
 }
 
-// grace is how long an empty queue is watched when something is missing: a
-// journal may still be replayed.
-const grace = 2 * time.Second
+// How long an empty queue is watched when something is missing: a journal may
+// still be replayed. In a negative control something is.
+const (
+	grace        = 2 * time.Second
+	controlGrace = 500 * time.Millisecond
+)
 
 // recover starts the system on what a cut left, waits until its queue is empty,
 // and counts.
@@ -64,6 +67,7 @@ func (p *round) recover(c crash) (f finding, err error) {
 
 // drain waits until the queue is empty and nothing is missing.
 func (p *round) drain(c crash, after *arrivals) error {
+	missing := false
 	for end := time.Now().Add(p.o.Patience); ; {
 		if err := traffic.Drain(p.instance, time.Until(end), p.o.wait, func(int) {}); err != nil {
 			return err
@@ -72,8 +76,13 @@ func (p *round) drain(c crash, after *arrivals) error {
 		if err != nil || now.Loss == 0 || time.Now().After(end) {
 			return err
 		}
-		if soon := time.Now().Add(grace); soon.Before(end) {
-			end = soon
+		if !missing {
+			missing = true
+			watch := grace
+			if p.v.control() {
+				watch = controlGrace
+			}
+			end = time.Now().Add(watch)
 		}
 		if err := p.o.wait(50 * time.Millisecond); err != nil {
 			return err

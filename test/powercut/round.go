@@ -73,7 +73,7 @@ func playRound(o options, v variant, cuts int, seed uint64, r *result) (err erro
 	}
 	to := paths{spool: i.Spool, mail: filepath.Join(i.Dir, "mail")}
 	newStore, moments := newSnapshots, cuts
-	if v.tier == reordered && !v.blind && !v.lax {
+	if v.tier == reordered && !v.control() {
 		moments = (cuts + perMoment - 1) / perMoment
 	}
 	if v.tier == reordered {
@@ -162,7 +162,10 @@ func (p *round) live(moments int) error {
 // the disk of the queue, while nothing else brings those of the mailboxes to
 // theirs.
 func (p *round) work() error {
-	p.sink.Set([]traffic.Mode{traffic.Normal, traffic.Refusing, traffic.Refusing, traffic.Slow}[p.random.IntN(4)])
+	p.sink.Set([]traffic.Mode{traffic.Refusing, traffic.Refusing, traffic.Slow, traffic.Normal}[p.random.IntN(4)])
+	if p.v.blind {
+		p.sink.Set(traffic.Refusing) // so that something is always waiting
+	}
 	load := &traffic.Load{Addr: p.instance.Addr(), Ledger: p.books, Sessions: p.o.Sessions, Seed: p.random.Uint64(), Large: oneLargeIn}
 	if !p.v.blind { // the sync of a sendmail command would serve all others
 		load.Submit = p.submit
