@@ -49,7 +49,7 @@ func (s *site) cycles(r *result) error {
 		s.o.Progress(n, s.o.Cycles, string(k))
 		s.sink.Set([]traffic.Mode{traffic.Normal, traffic.Refusing, traffic.HangingUp, traffic.Slow}[s.random.IntN(4)])
 		moment := time.Duration(500+s.random.IntN(1500)) * time.Millisecond
-		if err := s.o.wait(moment); err != nil {
+		if err := s.o.Quit.Wait(moment); err != nil {
 			return err
 		}
 		took, done, err := s.cycle(k)

@@ -42,7 +42,7 @@ func once(system harness.System, o options) (result, error) {
 	if err == nil {
 		err = errors.Join(halted, s.evaluate(&r))
 	}
-	if o.Keep || err != nil && !errors.Is(err, errQuit) || r.Bad() && system == harness.Ours {
+	if o.Keep || err != nil && !errors.Is(err, traffic.ErrQuit) || r.Bad() && system == harness.Ours {
 		fmt.Fprintf(os.Stderr, "\n%s: the directory is left: %s\n", system, i.Dir)
 		return r, err
 	}
@@ -59,7 +59,7 @@ func (s *site) run(r *result) error {
 	s.load.Start()
 	defer s.load.Stop()
 	if s.o.Cycles == 0 {
-		err = s.o.wait(s.o.Control)
+		err = s.o.Quit.Wait(s.o.Control)
 	} else {
 		err = s.cycles(r)
 	}
@@ -69,7 +69,7 @@ func (s *site) run(r *result) error {
 	s.load.Stop()
 	s.sink.Set(traffic.Normal)
 	show := func(left int) { s.o.Progress(s.o.Cycles, s.o.Cycles, fmt.Sprintf("%d messages left", left)) }
-	err = traffic.Drain(s.instance, s.o.Patience, s.o.wait, show)
+	err = traffic.Drain(s.instance, s.o.Patience, s.o.Quit, show)
 	s.o.Progress(s.o.Cycles, s.o.Cycles, "")
 	return err
 }

@@ -15,6 +15,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// ErrNoDevice says that all loop devices are in use, and stay so.
+var ErrNoDevice = errors.New("no free loop device")
+
 // loopWait is how long a free loop device is waited for: there are few, and
 // others use them too.
 const loopWait = time.Minute
@@ -33,7 +36,7 @@ func Loop(image string, direct bool) (*os.File, error) {
 			return device, nil
 		}
 		if time.Now().After(end) {
-			return nil, fmt.Errorf("no loop device for %s: %w", image, err)
+			return nil, fmt.Errorf("%w for %s: %w", ErrNoDevice, image, err)
 		}
 	}
 }

@@ -25,9 +25,9 @@ type Counters struct {
 	Unknown    int            `json:"unknown"` // broken off after the dot
 	UnknownIn  int            `json:"unknown_delivered"`
 	Delivered  int            `json:"delivered"`
-	DupAt      map[string]int `json:"dup_at"` // Dup by what was killed then
-	Dup        int            `json:"dup"`    // repeated, all of them
-	Corrupt    int            `json:"corrupt"`
+	DupAt      map[string]int `json:"dup_at"`   // Dup by what was killed then
+	Dup        int            `json:"dup"`      // repeated, all of them
+	Corrupt    int            `json:"corrupt"`  // acknowledged, and only in the corrupt queue
 	ConnLost   map[Phase]int  `json:"connlost"` // sessions
 	Refusals   map[string]int `json:"refusals"` // replies of 4xx and 5xx
 	Findings   []string       `json:"findings,omitempty"`
@@ -104,7 +104,7 @@ func (l *Ledger) pair(c *Counters, e *entry, r string, p *pair, slack time.Durat
 	if p.queued && p.outcome != refused && p.outcome != unsent {
 		c.find(&c.Stuck, "STUCK %s", name)
 	}
-	if p.corrupt {
+	if p.corrupt && p.outcome == acked && !there {
 		c.Corrupt++
 	}
 	l.duplicates(c, name, p, slack, l.handed(e, p, slack))

@@ -27,6 +27,7 @@ import (
 	"posthaste/test/harness"
 	"posthaste/test/isolate"
 	"posthaste/test/progress"
+	"posthaste/test/traffic"
 )
 
 // options are how a run goes.
@@ -41,7 +42,7 @@ type options struct {
 	Dir      string        // for image files; empty: where temporary files lie
 	Keep     bool          // leave the directories of instances
 	Progress func(done int)
-	Quit     <-chan struct{}
+	Quit     traffic.Quit
 }
 
 // variant is a kind of disk.
@@ -239,16 +240,4 @@ func control(system harness.System, o options, v variant, what string) error {
 
 func newResult(system harness.System, v variant, seed uint64) result {
 	return result{System: system, Tier: v.tier, Disk: v.name, Kind: v.kind, Options: v.options, Seed: seed}
-}
-
-var errQuit = errors.New("interrupted")
-
-// wait lets time pass; the error says that the run is to end.
-func (o *options) wait(d time.Duration) error {
-	select {
-	case <-o.Quit:
-		return errQuit
-	case <-time.After(d):
-		return nil
-	}
 }

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"posthaste/test/disk"
 	"posthaste/test/harness"
 	"posthaste/test/isolate"
 )
@@ -51,7 +52,7 @@ func short(t *testing.T) options {
 func played(t *testing.T, o options, on []variant) {
 	t.Helper()
 	results, err := both(harness.Ours, o, on)
-	if errors.Is(err, harness.ErrUnavailable) {
+	if errors.Is(err, harness.ErrUnavailable) || errors.Is(err, disk.ErrNoDevice) {
 		t.Skip("SKIPPED: ", err)
 	}
 	if err != nil {

@@ -69,7 +69,7 @@ func (p *round) recover(c crash) (f finding, err error) {
 func (p *round) drain(c crash, after *arrivals) error {
 	missing := false
 	for end := time.Now().Add(p.o.Patience); ; {
-		if err := traffic.Drain(p.instance, time.Until(end), p.o.wait, func(int) {}); err != nil {
+		if err := traffic.Drain(p.instance, time.Until(end), p.o.Quit, func(int) {}); err != nil {
 			return err
 		}
 		now, err := p.count(c, after)
@@ -84,7 +84,7 @@ func (p *round) drain(c crash, after *arrivals) error {
 			}
 			end = time.Now().Add(watch)
 		}
-		if err := p.o.wait(50 * time.Millisecond); err != nil {
+		if err := p.o.Quit.Wait(50 * time.Millisecond); err != nil {
 			return err
 		}
 	}

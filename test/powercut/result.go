@@ -66,36 +66,16 @@ func (r *result) verdict() error {
 
 // table prints results side by side.
 func table(w io.Writer, results []result) {
-	row := func(name string, value func(*result) any) {
-		fmt.Fprintf(w, "%-18s", name)
-		for i := range results {
-			fmt.Fprintf(w, " %14v", value(&results[i]))
+	rows := []ledger.Row{{Name: ""}, {Name: "disk"}, {Name: "cuts"}, {Name: "only on the disk"},
+		{Name: "corrupt"}, {Name: "did not start"}, {Name: "panics"}, {Name: "empty after, ms"}}
+	var counters []*ledger.Counters
+	for i := range results {
+		r := &results[i]
+		counters = append(counters, &r.Counters)
+		for n, v := range []any{r.System, r.Disk, r.Cuts, r.OnDisk, r.Corrupt, r.NotBegun, r.Panics,
+			fmt.Sprintf("%d (%d)", r.Recovery.Median, r.Recovery.Max)} {
+			rows[n].Values = append(rows[n].Values, v)
 		}
-		fmt.Fprintln(w)
 	}
-	for _, line := range []struct {
-		name  string
-		value func(*result) any
-	}{
-		{"", func(r *result) any { return r.System }},
-		{"", func(r *result) any { return r.Disk }},
-		{"cuts", func(r *result) any { return r.Cuts }},
-		{"acknowledged", func(r *result) any { return r.Acked }},
-		{"only on the disk", func(r *result) any { return r.OnDisk }},
-		{"unknown", func(r *result) any { return r.Unknown }},
-		{"LOSS", func(r *result) any { return r.Loss }},
-		{"PHANTOM", func(r *result) any { return r.Phantom }},
-		{"DUP", func(r *result) any { return r.Dup }},
-		{"DUP_UNEXPLAINED", func(r *result) any { return r.DupUnexplained }},
-		{"GARBLED", func(r *result) any { return r.Garbled }},
-		{"MISROUTED", func(r *result) any { return r.Misrouted }},
-		{"FALSE_BOUNCE", func(r *result) any { return r.FalseBounce }},
-		{"STUCK", func(r *result) any { return r.Stuck }},
-		{"corrupt", func(r *result) any { return r.Corrupt }},
-		{"did not start", func(r *result) any { return r.NotBegun }},
-		{"panics", func(r *result) any { return r.Panics }},
-		{"empty after, ms", func(r *result) any { return fmt.Sprintf("%d (%d)", r.Recovery.Median, r.Recovery.Max) }},
-	} {
-		row(line.name, line.value)
-	}
+	ledger.Table(w, slices.Concat(rows[:4], ledger.Rows(counters), rows[4:]))
 }

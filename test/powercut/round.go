@@ -62,7 +62,7 @@ func playRound(o options, v variant, cuts int, seed uint64, r *result) (err erro
 	}
 	p := &round{o: o, v: v, random: rand.New(rand.NewPCG(seed, 0)), books: books, sink: sink, instance: i}
 	defer func() {
-		if err != nil && !errors.Is(err, errQuit) {
+		if err != nil && !errors.Is(err, traffic.ErrQuit) {
 			err = fmt.Errorf("%s, seed %d: %w\nthe end of the log:\n%s", v.name, seed, err, tail(i.LogText()))
 		}
 		err = errors.Join(err, p.remove())
@@ -92,7 +92,7 @@ func playRound(o options, v variant, cuts int, seed uint64, r *result) (err erro
 		}
 		r.add(found, seed, c)
 		o.Progress(r.Cuts)
-		if err := o.wait(0); err != nil {
+		if err := o.Quit.Wait(0); err != nil {
 			return err
 		}
 	}
@@ -172,12 +172,12 @@ func (p *round) work() error {
 	}
 	load.Start()
 	defer load.Stop()
-	if err := p.o.wait(time.Duration(50+p.random.IntN(900)) * time.Millisecond); err != nil {
+	if err := p.o.Quit.Wait(time.Duration(50+p.random.IntN(900)) * time.Millisecond); err != nil {
 		return err
 	}
 	if p.v.lax || p.random.IntN(quietOneIn) == 0 {
 		load.Stop()
-		if err := p.o.wait(quiet); err != nil {
+		if err := p.o.Quit.Wait(quiet); err != nil {
 			return err
 		}
 	}

@@ -65,14 +65,7 @@ func (l *Load) Stop() {
 }
 
 // sleep reports whether the load is to end.
-func (l *Load) sleep(d time.Duration) bool {
-	select {
-	case <-l.quit:
-		return true
-	case <-time.After(d):
-		return false
-	}
-}
+func (l *Load) sleep(d time.Duration) bool { return Quit(l.quit).Wait(d) != nil }
 
 // connection sends some messages over one connection.
 func (l *Load) connection(random *rand.Rand) {

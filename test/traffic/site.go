@@ -65,9 +65,9 @@ func ReadMailboxes(l *ledger.Ledger, dir string) (unfinished int, err error) {
 }
 
 // Drain asks for all deferred mail until nothing is left in the queue, within
-// bounds: what stays is for the caller to count. wait lets time pass; its error
-// ends the work. progress is told how many messages are left.
-func Drain(i *harness.Instance, patience time.Duration, wait func(time.Duration) error, progress func(left int)) error {
+// bounds: what stays is for the caller to count. progress is told how many
+// messages are left.
+func Drain(i *harness.Instance, patience time.Duration, quit Quit, progress func(left int)) error {
 	var asked time.Time
 	for end := time.Now().Add(patience); time.Now().Before(end); {
 		left, err := ledger.Waiting(i.Spool)
@@ -79,7 +79,7 @@ func Drain(i *harness.Instance, patience time.Duration, wait func(time.Duration)
 			i.Run("postfix", "flush") // what a throttled service does not hear is asked again
 			asked = time.Now()
 		}
-		if err := wait(lookPause); err != nil {
+		if err := quit.Wait(lookPause); err != nil {
 			return err
 		}
 	}
