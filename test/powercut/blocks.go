@@ -115,7 +115,7 @@ func (b *blocks) end() error {
 
 // crashes are the moments, and others after events in between.
 func (b *blocks) crashes() []crash {
-	if b.volumes[queueDisk].v.control() {
+	if b.volumes[queueDisk].v.control() || b.last <= b.first {
 		return b.list // a negative control is made at moments
 	}
 	list := slices.Clone(b.list)

@@ -17,9 +17,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"os/signal"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -45,50 +43,14 @@ type options struct {
 	Quit     traffic.Quit
 }
 
-// variant is a kind of disk.
-type variant struct {
-	name    string
-	kind    string // of file system
-	options string // to mount it with
-	mailToo bool   // the mailboxes lie on it too
-	tier    string
-	blind   bool // a negative control: syncs do nothing
-	lax     bool // a negative control: directories of mailboxes are not synced
-}
-
-// control tells whether messages are to be lost.
-func (v *variant) control() bool { return v.blind || v.lax }
-
-// The tiers.
-const (
-	snapshot  = "T3" // the disk writes in order
-	reordered = "T4" // disks write in any order between two flushes
-)
-
-// variants are all kinds. Where it can be had, nothing but a sync writes to the
-// disk for a long time.
-var variants = []variant{
-	{tier: snapshot, name: "ext4", kind: "ext4", options: lazyExt4},
-	{tier: snapshot, name: "ext4,mail", kind: "ext4", options: lazyExt4, mailToo: true},
-	{tier: snapshot, name: "ext4,commit=5", kind: "ext4", options: "commit=5,data=ordered"},
-	{tier: snapshot, name: "ext4,writeback", kind: "ext4", options: "commit=1000,data=writeback"},
-	{tier: snapshot, name: "xfs,mail", kind: "xfs", options: "nouuid", mailToo: true},
-	{tier: snapshot, name: "btrfs,mail", kind: "btrfs", options: "commit=300", mailToo: true},
-	{tier: reordered, name: "2*ext4", kind: "ext4", options: lazyExt4, mailToo: true},
-	{tier: reordered, name: "2*xfs", kind: "xfs", options: "nouuid", mailToo: true},
-	{tier: reordered, name: "2*btrfs", kind: "btrfs", options: "commit=300", mailToo: true},
-}
-
-const lazyExt4 = "commit=1000,data=ordered"
-
 func main() { isolate.Run(program) }
 
 func program() int {
 	o := options{}
 	systems := flag.String("systems", "", "systems to run, with commas; empty: all that can run here")
-	tier := flag.String("tier", snapshot, "T3: snapshots of a disk that writes in order; T4: two disks that do not")
+	tier := flag.String("tier", "", "T3: snapshots of a disk that writes in order; T4: two disks that do not; empty: both")
 	disks := flag.String("disks", "", "kinds of disk, with spaces; empty: all of the tier")
-	flag.IntVar(&o.Cuts, "cuts", 200, "how often the power is cut, over all disks")
+	flag.IntVar(&o.Cuts, "cuts", 200, "how often the power is cut, over all disks of a tier")
 	flag.IntVar(&o.Round, "round", 20, "cuts of one life of the system")
 	flag.IntVar(&o.Control, "control", 3, "cuts of the negative control")
 	flag.IntVar(&o.Sessions, "sessions", 6, "SMTP sessions at a time")
@@ -104,7 +66,16 @@ func program() int {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
 	o.Quit = ctx.Done()
-	err := all(o, strings.FieldsFunc(*systems, func(r rune) bool { return r == ',' }), *tier, strings.Fields(*disks))
+	tiers := []string{snapshot, reordered}
+	if *tier != "" {
+		tiers = []string{*tier}
+	}
+	var err error
+	for _, t := range tiers {
+		if err == nil {
+			err = all(o, strings.FieldsFunc(*systems, func(r rune) bool { return r == ',' }), t, strings.Fields(*disks))
+		}
+	}
 	if errors.Is(err, harness.ErrUnavailable) && *systems == "" {
 		fmt.Fprintln(os.Stderr, "SKIPPED:", err)
 		return 0
@@ -121,7 +92,7 @@ func all(o options, systems []string, tier string, disks []string) error {
 	if err := available(); err != nil {
 		return err
 	}
-	chosen, err := choose(tier, disks)
+	chosen, err := choose(tier, disks, func(err error) { fmt.Fprintln(os.Stderr, "SKIPPED:", err) })
 	if err != nil {
 		return err
 	}
@@ -155,44 +126,10 @@ func all(o options, systems []string, tier string, disks []string) error {
 	return failed
 }
 
-// available says why nothing can be done here.
-func available() error {
-	if os.Geteuid() != 0 {
-		return fmt.Errorf("power cuts: %w: they must be started by root", harness.ErrUnavailable)
-	}
-	var missing []error
-	for _, program := range []string{"mkfs.xfs", "mkfs.ext4", "strace"} {
-		_, err := exec.LookPath(program)
-		missing = append(missing, err)
-	}
-	for _, device := range []string{"/dev/loop-control", "/dev/fuse"} {
-		_, err := os.Stat(device)
-		missing = append(missing, err)
-	}
-	if err := errors.Join(missing...); err != nil {
-		return fmt.Errorf("power cuts: %w: %w", harness.ErrUnavailable, err)
-	}
-	return nil
-}
-
-// choose finds the variants of a tier, by name or all.
-func choose(tier string, names []string) ([]variant, error) {
-	var chosen []variant
-	for _, v := range variants {
-		if v.tier == tier && (len(names) == 0 || slices.Contains(names, v.name)) {
-			chosen = append(chosen, v)
-		}
-	}
-	if len(chosen) < max(1, len(names)) {
-		return nil, fmt.Errorf("not all of %q are kinds of disk of tier %q", names, tier)
-	}
-	return chosen, nil
-}
-
 // both runs the negative control and then the run itself, round by round, on
 // the kinds of disk in turn.
 func both(system harness.System, o options, on []variant) ([]result, error) {
-	bar := progress.Bar(os.Stderr, string(system), "cuts")
+	bar := progress.Bar(os.Stderr, string(system)+" "+on[0].tier, "cuts")
 	o.Progress = func(int) {}
 	if err := controls(system, o, on[0]); err != nil {
 		return nil, err

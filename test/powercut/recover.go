@@ -65,30 +65,34 @@ func (p *round) recover(c crash) (f finding, err error) {
 	return f, errors.Join(err, p.emptyMailboxes())
 }
 
-// drain waits until the queue is empty and nothing is missing.
+// drain waits until the queue is empty and nothing is missing, or nothing more
+// has come for a while.
 func (p *round) drain(c crash, after *arrivals) error {
-	missing := false
-	for end := time.Now().Add(p.o.Patience); ; {
-		if err := traffic.Drain(p.instance, time.Until(end), p.o.Quit, func(int) {}); err != nil {
+	watch := grace
+	if p.v.control() {
+		watch = controlGrace
+	}
+	limit := time.Now().Add(p.o.Patience)
+	until, missing := limit, -1
+	for {
+		if err := traffic.Drain(p.instance, time.Until(limit), p.o.Quit, func(int) {}); err != nil {
 			return err
 		}
 		now, err := p.count(c, after)
-		if err != nil || now.Loss == 0 || time.Now().After(end) {
+		if err != nil || now.Loss == 0 || time.Now().After(until) || time.Now().After(limit) {
 			return err
 		}
-		if !missing {
-			missing = true
-			watch := grace
-			if p.v.control() {
-				watch = controlGrace
-			}
-			end = time.Now().Add(watch)
+		if now.Loss != missing {
+			until, missing = time.Now().Add(watch), now.Loss
 		}
-		if err := p.o.Quit.Wait(50 * time.Millisecond); err != nil {
+		if err := p.o.Quit.Wait(lookPause); err != nil {
 			return err
 		}
 	}
 }
+
+// lookPause is between two looks for what is missing.
+const lookPause = 50 * time.Millisecond
 
 // count judges what is known so far after a cut.
 func (p *round) count(c crash, after *arrivals) (ledger.Counters, error) {

@@ -22,7 +22,7 @@ func Bar(out *os.File, name, unit string) func(done, all int, text string) {
 		if terminal {
 			const width = 30
 			full := width * done / all
-			fmt.Fprintf(out, "\r\033[K%-9s [%s%s] %d/%d %s", name, strings.Repeat("#", full), strings.Repeat(".", width-full), done, all, text)
+			fmt.Fprintf(out, "\r\033[K%-12s [%s%s] %d/%d %s", name, strings.Repeat("#", full), strings.Repeat(".", width-full), done, all, text)
 			if done == all && text == "" {
 				fmt.Fprint(out, "\r\033[K")
 			}
