@@ -110,34 +110,34 @@ func (l *Ledger) pair(c *Counters, e *entry, r string, p *pair, slack time.Durat
 	l.duplicates(c, name, p, slack, l.handed(e, p, slack))
 }
 
-// handed is the fault at which a message may have been there twice: submitted by
-// a command, it was being taken over from the directory where such messages are
-// dropped. Empty: none.
-func (l *Ledger) handed(e *entry, p *pair, slack time.Duration) string {
+// handed are the faults at which a message may have come to be there once more:
+// submitted by a command, it was being taken over from the directory where such
+// messages are dropped, at the first one and therefore at each later one too.
+func (l *Ledger) handed(e *entry, p *pair, slack time.Duration) (causes []string) {
 	if !e.dropped {
-		return ""
+		return nil
 	}
 	for _, f := range l.faults {
-		if e.sent.Before(f.to) && (p.outcome == pending || p.told.Add(2*slack).After(f.from)) {
-			return f.what
+		if e.sent.Before(f.to) && (len(causes) > 0 || p.outcome == pending || p.told.Add(2*slack).After(f.from)) {
+			causes = append(causes, f.what)
 		}
 	}
-	return ""
+	return causes
 }
 
 // duplicates judges repeated deliveries. One is the good one; each other must
 // have been on its way at a kill: begun before it, and not yet marked as done.
 // The good one need not come last: a sink may note an arrival long after the
 // sender was killed.
-// handed is as the method says: it makes up for one.
-func (l *Ledger) duplicates(c *Counters, name string, p *pair, slack time.Duration, handed string) {
+// handed are as the method says: each makes up for one.
+func (l *Ledger) duplicates(c *Counters, name string, p *pair, slack time.Duration, handed []string) {
 	good := false
 	for _, d := range p.deliveries {
 		what := l.cause(d, slack)
 		switch {
-		case what == "" && good && handed != "":
-			c.DupAt[handed]++
-			handed = ""
+		case what == "" && good && len(handed) > 0:
+			c.DupAt[handed[0]]++
+			handed = handed[1:]
 		case what == "" && good:
 			c.find(&c.DupUnexplained, "DUP_UNEXPLAINED %s: %d times, once by %s, begun %s, at %s; before that %s",
 				name, len(p.deliveries), d.Where, clock(d.Begin), clock(d.At), l.lastFault(d.At))

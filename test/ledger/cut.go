@@ -10,7 +10,8 @@ import (
 // moment between from and to. What was told to the injector counts when it was
 // told before from; later it is unknown. What was delivered counts until to,
 // and what was sent later never was. Deliveries that were on their way at the
-// cut may be repeated, as with Fault.
+// cut may be repeated, as with Fault. The copy is books like others: what comes
+// after the cut is noted in it, and the power may be cut again.
 func (l *Ledger) AsOf(from, to time.Time) *Ledger {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -39,6 +40,7 @@ func (l *Ledger) AsOf(from, to time.Time) *Ledger {
 			then.byQueue[c.queueID] = c
 		}
 	}
+	then.faults = slices.Clone(l.faults)
 	then.Fault("cut", from, to)
 	return then
 }

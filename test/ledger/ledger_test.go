@@ -204,6 +204,11 @@ func TestBooksAtACut(t *testing.T) {
 	if c := then.Count(false, time.Second); c.Bad() || c.Dup != 1 {
 		t.Errorf("repeated after the cut: %+v", c)
 	}
+	again := then.AsOf(to.Add(time.Minute), to.Add(time.Minute))
+	again.Delivered(arrival(undone, alice, to.Add(2*time.Minute)))
+	if c := again.Count(false, time.Second); c.DupUnexplained != 1 {
+		t.Errorf("repeated after a second cut, and delivered long before it: %+v", c)
+	}
 	if c := l.Count(false, time.Second); c.Messages != 4 || c.Loss != 2 || c.Delivered != 2 {
 		t.Errorf("the books themselves have changed: %+v", c)
 	}

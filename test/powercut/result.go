@@ -20,6 +20,7 @@ type result struct {
 	Options string         `json:"mount_options"`
 	Seed    uint64         `json:"seed"`
 	Cuts    int            `json:"cuts"`
+	Again   int            `json:"cut_again"` // cuts after which the recovery was cut off too
 	ledger.Counters
 	OnDisk   int `json:"only_on_disk"` // acknowledged pairs that nobody but the disk had at the cut
 	NotBegun int `json:"not_begun"`    // times that the system did not start after a cut
@@ -34,6 +35,9 @@ type result struct {
 // add adds what one cut left.
 func (r *result) add(f finding, seed uint64, c crash) {
 	r.Cuts++
+	if f.again {
+		r.Again++
+	}
 	for i := range f.Findings {
 		f.Findings[i] = fmt.Sprintf("seed %d, cut %d:%s %s", seed, c.n, f.disk, f.Findings[i])
 	}
@@ -66,16 +70,16 @@ func (r *result) verdict() error {
 
 // table prints results side by side.
 func table(w io.Writer, results []result) {
-	rows := []ledger.Row{{Name: ""}, {Name: "disk"}, {Name: "cuts"}, {Name: "only on the disk"},
+	rows := []ledger.Row{{Name: ""}, {Name: "disk"}, {Name: "cuts"}, {Name: "cut again"}, {Name: "only on the disk"},
 		{Name: "corrupt"}, {Name: "did not start"}, {Name: "panics"}, {Name: "empty after, ms"}}
 	var counters []*ledger.Counters
 	for i := range results {
 		r := &results[i]
 		counters = append(counters, &r.Counters)
-		for n, v := range []any{r.System, r.Disk, r.Cuts, r.OnDisk, r.Corrupt, r.NotBegun, r.Panics,
+		for n, v := range []any{r.System, r.Disk, r.Cuts, r.Again, r.OnDisk, r.Corrupt, r.NotBegun, r.Panics,
 			fmt.Sprintf("%d (%d)", r.Recovery.Median, r.Recovery.Max)} {
 			rows[n].Values = append(rows[n].Values, v)
 		}
 	}
-	ledger.Table(w, slices.Concat(rows[:4], ledger.Rows(counters), rows[4:]))
+	ledger.Table(w, slices.Concat(rows[:5], ledger.Rows(counters), rows[5:]))
 }

@@ -18,6 +18,7 @@ import (
 // crash is a moment at which the power is cut: some time between two others.
 type crash struct {
 	n        int
+	again    int // how often the power was cut during recovery
 	from, to time.Time
 }
 
@@ -35,6 +36,12 @@ type store interface {
 	show(crash) (string, error)
 	hide(crash) error // unmounts them again
 	remove() error
+}
+
+// interruptible is a store on which the power can be cut while the system
+// recovers from a cut that is shown.
+type interruptible interface {
+	interrupt(crash) (crash, error)
 }
 
 // round is one life of a system under load, and the recovery after each cut.

@@ -26,9 +26,13 @@ type snapshots struct {
 	list []crash
 }
 
-func (s *snapshots) pool() string       { return filepath.Join(s.dir, "pool") }
-func (s *snapshots) current() string    { return filepath.Join(s.pool(), "disk.img") }
-func (s *snapshots) image(n int) string { return filepath.Join(s.pool(), fmt.Sprintf("cut-%d.img", n)) }
+func (s *snapshots) pool() string    { return filepath.Join(s.dir, "pool") }
+func (s *snapshots) current() string { return filepath.Join(s.pool(), "disk.img") }
+
+// image is what a cut left.
+func (s *snapshots) image(c crash) string {
+	return filepath.Join(s.pool(), fmt.Sprintf("cut-%d-%d.img", c.n, c.again))
+}
 
 // newSnapshots makes the disk; to are the directories that lie on it.
 func newSnapshots(dir string, v variant, to paths, _ *rand.Rand) (store, error) {
@@ -48,23 +52,31 @@ func (s *snapshots) settle() error { return s.one.sync() }
 func (s *snapshots) end() error    { return s.one.unmount() }
 
 func (s *snapshots) moment() error {
-	c := crash{n: len(s.list), from: time.Now()}
-	if err := clone(s.current(), s.image(c.n)); err != nil {
-		return err
-	}
-	c.to = time.Now()
+	c, err := s.take(s.current(), crash{n: len(s.list)})
 	s.list = append(s.list, c)
-	return nil
+	return err
+}
+
+// take clones an image for a crash.
+func (s *snapshots) take(image string, c crash) (crash, error) {
+	c.from = time.Now()
+	err := clone(image, s.image(c))
+	c.to = time.Now()
+	return c, err
+}
+
+func (s *snapshots) interrupt(c crash) (crash, error) {
+	return s.take(s.image(c), crash{n: c.n, again: c.again + 1})
 }
 
 func (s *snapshots) crashes() []crash { return s.list }
 
 func (s *snapshots) show(c crash) (string, error) {
-	return "", s.one.mount(s.image(c.n), false)
+	return "", s.one.mount(s.image(c), false)
 }
 
 func (s *snapshots) hide(c crash) error {
-	return errors.Join(s.one.unmount(), os.Remove(s.image(c.n)))
+	return errors.Join(s.one.unmount(), os.Remove(s.image(c)))
 }
 
 func (s *snapshots) remove() error {
