@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"path/filepath"
 	"syscall"
 	"time"
 
@@ -165,14 +164,7 @@ func (s *site) killTree(whole bool) (killed []int, err error) {
 
 // killOne kills one process of a role; none is killed when there is none.
 func (s *site) killOne(k kind) (killed []int, err error) {
-	var found []int
-	for _, pid := range process.Tree(s.instance.MasterPID()) {
-		words := process.Command(pid)
-		if len(words) > 0 && (s.instance.System == harness.Ours && words[len(words)-1] == string(k) ||
-			s.instance.System == harness.Postfix && filepath.Base(words[0]) == string(k)) {
-			found = append(found, pid)
-		}
-	}
+	found := s.instance.Processes(string(k))
 	if len(found) == 0 {
 		return nil, nil
 	}

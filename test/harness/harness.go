@@ -17,6 +17,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"posthaste/test/process"
 )
 
 // System is which mail system to run.
@@ -396,6 +398,22 @@ func (i *Instance) MasterPID() int {
 		return 0
 	}
 	return pid
+}
+
+// Processes are the running processes of a role: for ours a name like inbound, for
+// Postfix the name of a daemon.
+func (i *Instance) Processes(role string) (pids []int) {
+	master := i.MasterPID()
+	if master == 0 {
+		return nil
+	}
+	for _, pid := range process.Tree(master) {
+		words := process.Command(pid)
+		if len(words) > 0 && (i.System == Ours && words[len(words)-1] == role || i.System == Postfix && filepath.Base(words[0]) == role) {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
 }
 
 // Running tells whether the master runs.

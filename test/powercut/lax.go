@@ -6,13 +6,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
 
 	"posthaste/test/harness"
-	"posthaste/test/process"
 	"posthaste/test/traffic"
 )
 
@@ -35,15 +33,11 @@ func (p *round) skipMailboxSyncs() (stop func(), err error) {
 	if err := p.store.settle(); err != nil {
 		return nil, err
 	}
-	tree := process.Tree(p.instance.MasterPID())
-	i := slices.IndexFunc(tree, func(pid int) bool {
-		words := process.Command(pid)
-		return len(words) > 0 && words[len(words)-1] == "broker"
-	})
-	if i < 0 {
-		return nil, errors.New("there is no broker")
+	broker := p.instance.Processes("broker")
+	if len(broker) != 1 {
+		return nil, fmt.Errorf("%d processes are the broker", len(broker))
 	}
-	args = append(args, "-qq", "-f", "-p", fmt.Sprint(tree[i]), "-o", "/dev/null", "-e", "trace=fsync", "-e", "inject=fsync:retval=0")
+	args = append(args, "-qq", "-f", "-p", fmt.Sprint(broker[0]), "-o", "/dev/null", "-e", "trace=fsync", "-e", "inject=fsync:retval=0")
 	strace := exec.Command("strace", args...)
 	strace.Stderr = os.Stderr
 	if err := strace.Start(); err != nil {
@@ -54,7 +48,7 @@ func (p *round) skipMailboxSyncs() (stop func(), err error) {
 		strace.Wait()
 	}
 	err = harness.Until(5*time.Second, func() error {
-		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", tree[i]))
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", broker[0]))
 		if err == nil && strings.Contains(string(status), "TracerPid:\t0\n") {
 			err = errors.New("strace does not trace the broker")
 		}
