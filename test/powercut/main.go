@@ -70,10 +70,11 @@ func program() int {
 	if *tier != "" {
 		tiers = []string{*tier}
 	}
-	var err error
+	on := strings.Fields(*disks)
+	err := known(on)
 	for _, t := range tiers {
 		if err == nil {
-			err = all(o, strings.FieldsFunc(*systems, func(r rune) bool { return r == ',' }), t, strings.Fields(*disks))
+			err = all(o, strings.FieldsFunc(*systems, func(r rune) bool { return r == ',' }), t, on)
 		}
 	}
 	if errors.Is(err, harness.ErrUnavailable) && *systems == "" {
@@ -92,9 +93,9 @@ func all(o options, systems []string, tier string, disks []string) error {
 	if err := available(); err != nil {
 		return err
 	}
-	chosen, err := choose(tier, disks, func(err error) { fmt.Fprintln(os.Stderr, "SKIPPED:", err) })
-	if err != nil {
-		return err
+	chosen := choose(tier, disks, func(err error) { fmt.Fprintln(os.Stderr, "SKIPPED:", err) })
+	if len(chosen) == 0 {
+		return nil // those that were named are of another tier
 	}
 	named := len(systems) > 0
 	if !named {

@@ -67,10 +67,19 @@ func available() error {
 	return nil
 }
 
+// known says which name is no variant's.
+func known(names []string) error {
+	for _, name := range names {
+		if !slices.ContainsFunc(variants, func(v variant) bool { return v.name == name }) {
+			return fmt.Errorf("no kind of disk is called %q", name)
+		}
+	}
+	return nil
+}
+
 // choose finds the variants of a tier, by name or all that can be had here; skip
 // is told of the others.
-func choose(tier string, names []string, skip func(error)) ([]variant, error) {
-	var chosen []variant
+func choose(tier string, names []string, skip func(error)) (chosen []variant) {
 	for _, v := range variants {
 		switch err := v.available(); {
 		case v.tier != tier:
@@ -80,10 +89,7 @@ func choose(tier string, names []string, skip func(error)) ([]variant, error) {
 			chosen = append(chosen, v)
 		}
 	}
-	if len(chosen) < max(1, len(names)) {
-		return nil, fmt.Errorf("not all of %q are kinds of disk of tier %q", names, tier)
-	}
-	return chosen, nil
+	return chosen
 }
 
 // available says why there is no such disk here.
