@@ -45,6 +45,7 @@ bench: build
 crash: build
 	$(GO) run ./test/crash
 
-# Needs root, xfsprogs and btrfs-progs, and loop devices.
+# Needs root, loop devices, xfsprogs and btrfs-progs. POWERCUT='-tier T4 -cuts 1000' says more
+# than the 200 cuts of each tier.
 powercut: build
 	$(GO) run ./test/powercut $(POWERCUT)

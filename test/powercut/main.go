@@ -54,7 +54,7 @@ func program() int {
 	flag.IntVar(&o.Round, "round", 20, "cuts of one life of the system")
 	flag.IntVar(&o.Control, "control", 3, "cuts of the negative control")
 	flag.IntVar(&o.Sessions, "sessions", 6, "SMTP sessions at a time")
-	flag.Uint64Var(&o.Seed, "seed", 0, "of the order of events; 0: by the clock")
+	flag.Uint64Var(&o.Seed, "seed", 0, "of the first round, by one more for each other; 0: by the clock")
 	flag.DurationVar(&o.Slack, "slack", 1500*time.Millisecond, "from a delivery to the moment when no cut can undo that it is known, at most")
 	flag.DurationVar(&o.Patience, "patience", 30*time.Second, "for the queue to run empty after a cut")
 	flag.StringVar(&o.Dir, "dir", "", "for image files; empty: where temporary files lie")
@@ -135,12 +135,13 @@ func both(system harness.System, o options, on []variant) ([]result, error) {
 	if err := controls(system, o, on[0]); err != nil {
 		return nil, err
 	}
-	results := make([]result, min(len(on), (o.Cuts+o.Round-1)/o.Round))
+	var results []result
 	for n, done := 0, 0; done < o.Cuts; n++ {
-		v, r := on[n%len(on)], &results[n%len(on)]
+		v := on[n%len(on)]
 		if n < len(on) {
-			*r = newResult(system, v, o.Seed)
+			results = append(results, newResult(system, v, o.Seed))
 		}
+		r := &results[n%len(on)]
 		before := r.Cuts
 		o.Progress = func(cuts int) { bar(done+cuts-before, o.Cuts, v.name) }
 		if err := playRound(o, v, min(o.Round, o.Cuts-done), o.Seed+uint64(n), r); err != nil {
