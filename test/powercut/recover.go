@@ -96,6 +96,7 @@ func (p *round) recoverFrom(books *ledger.Ledger, c crash) (f finding, err error
 		err = p.drain(count)
 	}
 	f.took = time.Since(begin)
+	err = errors.Join(err, p.o.Quit.Wait(0)) // it ends the commands of the system too
 	if err := errors.Join(err, p.instance.Halt()); err != nil {
 		return f, err
 	}
