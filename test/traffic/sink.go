@@ -71,6 +71,9 @@ func (s *Sink) chance(m Mode) bool {
 }
 
 func (s *Sink) judge(verb string, t peer.Transaction) string {
+	s.mu.Lock()
+	book := s.book // a slow reply belongs to the books of its beginning
+	s.mu.Unlock()
 	switch {
 	case s.chance(Refusing):
 		return "451 4.3.0 not now"
@@ -81,9 +84,6 @@ func (s *Sink) judge(verb string, t peer.Transaction) string {
 	case s.chance(Slow):
 		time.Sleep(slowness) // what is on its way stays so for a while
 	}
-	s.mu.Lock()
-	book := s.book
-	s.mu.Unlock()
 	for _, r := range t.Recipients {
 		book(ledger.Delivery{Recipient: r, Sender: t.Sender, Envelope: true, Text: t.Text,
 			Where: fmt.Sprintf("sink session %d", t.Session), Begin: t.Begin, At: time.Now()})
