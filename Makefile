@@ -4,6 +4,7 @@
 # make fuzz      every fuzz test in turn, FUZZTIME each (30s)
 # make bench     speed, side by side with the real Postfix
 # make crash     kill processes under load, ours and the real Postfix, and count what became of each message
+# make order     kill each process at its first, second, third … system call, and count likewise
 # make powercut  cut the power of a disk under load, ours and the real Postfix, and count what became of each message
 # make lint      formatting, vet, staticcheck
 
@@ -14,7 +15,7 @@ export CGO_ENABLED = 0
 COMMANDS = postfix postconf postmap postalias newaliases sendmail mailq postsuper postcat postkick postlock qshape
 SETGID   = postqueue postlog
 
-.PHONY: build run test fuzz lint bench crash powercut
+.PHONY: build run test fuzz lint bench crash order powercut
 
 build:
 	$(GO) build -trimpath -o bin/posthaste ./cmd/posthaste
@@ -40,10 +41,15 @@ lint:
 # The relay side by side with the real Postfix; needs root and Debian's postfix.
 bench: build
 	$(GO) run ./test/load
+	$(GO) run ./test/load -idle 10000
 
 # The real Postfix needs root and Debian's postfix; without them ours runs alone.
 crash: build
 	$(GO) run ./test/crash
+
+# Needs strace and the right to trace.
+order: build
+	$(GO) run ./test/order
 
 # Needs root, loop devices, xfsprogs and btrfs-progs. POWERCUT='-tier T4 -cuts 1000' says more
 # than the 200 cuts of each tier.

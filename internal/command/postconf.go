@@ -9,18 +9,18 @@ import (
 	"posthaste/internal/config"
 )
 
-const postconfUsage = "[-a (server SASL types)] [-A (client SASL types)] [-c config_dir] [-C param_class] " +
+const postconfUsage = "[-a (server SASL types)] [-A (client SASL types)] [-b (bounce templates)] [-c config_dir] [-C param_class] " +
 	"[-d (parameter defaults)] [-e (edit configuration)] [-f (fold lines)] [-F (master.cf fields)] [-h (no names)] " +
 	"[-H (no values)] [-l (lock types)] [-m (map types)] [-M (master.cf)] [-n (non-default parameters)] " +
 	"[-o name=value (override parameter value)] [-p (main.cf, default)] [-P (master.cf parameters)] " +
-	"[-q (no warnings)] [-v (verbose)] [-x (expand parameter values)] [-X (exclude)] [-# (comment-out)] [name...]"
+	"[-q (no warnings)] [-t (bounce templates)] [-v (verbose)] [-x (expand parameter values)] [-X (exclude)] [-# (comment-out)] [name...]"
 
 // postconfLetters are the options that exclude each other in some way, in the
 // order in which a message lists them.
-const postconfLetters = "aAdeCfFhHlmMnopPxX#"
+const postconfLetters = "aAbdeCfFhHlmMnopPtxX#"
 
 // postconfModes are the options that choose what postconf is about.
-const postconfModes = "aAFlmMpP"
+const postconfModes = "aAbFlmMpPt"
 
 // postconfAllowed lists, for each mode, the other options it goes with.
 var postconfAllowed = map[byte]string{
@@ -58,7 +58,7 @@ func Postconf(env Env) int {
 // returns a status other than 0.
 func (p *postconf) options() int {
 	var dir string
-	opts := NewOptions(p.env.arguments(), "aAc:C:defFhHlmMno:pPqvxX#")
+	opts := NewOptions(p.env.arguments(), "aAbc:C:defFhHlmMno:pPqtvxX#")
 	for {
 		option, value, err := opts.Next()
 		if err == io.EOF {
@@ -171,6 +171,8 @@ func (p *postconf) run() error {
 		return p.list("flock", "fcntl", "dotlock")
 	case 'm':
 		return p.list(p.env.TableTypes...)
+	case 'b', 't':
+		return p.showTemplates()
 	}
 	editing := p.flags['e'] || p.flags['X'] || p.flags['#']
 	switch {

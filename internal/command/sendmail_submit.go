@@ -139,10 +139,10 @@ func (s *sendmail) setVERP(login string) error {
 		return nil
 	}
 	if *v == defaultVERP {
-		*v = s.p.VERPDelimiters
+		*v = s.p.Common.VERPDelimiters
 	}
-	if len(*v) != 2 || !strings.Contains(s.p.VERPAllowed, (*v)[:1]) || !strings.Contains(s.p.VERPAllowed, (*v)[1:]) {
-		return fmt.Errorf("-V requires two characters from %s", s.p.VERPAllowed)
+	if !s.p.Common.VERPAllows(*v) {
+		return fmt.Errorf("-V requires two characters from %s", s.p.Common.VERPAllowed)
 	}
 	if s.envelope.Sender == "" {
 		return fmt.Errorf("%s(%d): -V option requires non-null sender address", login, os.Getuid())

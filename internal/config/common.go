@@ -1,5 +1,7 @@
 package config
 
+import "strings"
+
 // Common are the parameters that more than one package needs. Each is declared
 // here once; everything else is declared where it is used.
 type Common struct {
@@ -49,6 +51,8 @@ type Common struct {
 	HopcountLimit         int      `cf:"hopcount_limit" default:"50" doc:"Most Received headers a message may have."`
 	DelayWarningTime      string   `cf:"delay_warning_time" default:"0h" doc:"When the sender is told of a delay; 0: never."`
 	SoftBounce            bool     `cf:"soft_bounce" default:"no" doc:"Turn permanent failures into temporary ones, for tests."`
+	VERPDelimiters        string   `cf:"default_verp_delimiters" default:"+=" doc:"Delimiters of VERP senders when neither sendmail -XV nor XVERP names any."`
+	VERPAllowed           string   `cf:"verp_delimiter_filter" default:"-=+" doc:"Characters that may be VERP delimiters."`
 	DefaultProcessLimit   int      `cf:"default_process_limit" default:"100" doc:"Sessions or deliveries of a service whose maxproc column is -."`
 	BounceService         string   `cf:"bounce_service_name" default:"bounce" doc:"Accepted; the service is part of the queue process."`
 	CleanupService        string   `cf:"cleanup_service_name" default:"cleanup" doc:"master.cf service whose -o settings the intake uses."`
@@ -59,4 +63,10 @@ type Common struct {
 	LongQueueIDs          bool     `cf:"enable_long_queue_ids" default:"yes" doc:"Queue ids that are never reused (Postfix's default is no)."`
 	HashQueueNames        []string `cf:"hash_queue_names" default:"deferred, defer" doc:"Queues with subdirectories."`
 	HashQueueDepth        int      `cf:"hash_queue_depth" default:"1" doc:"Levels of subdirectories of those queues."`
+}
+
+// VERPAllows tells whether delims can be the delimiters of VERP senders: two
+// characters that verp_delimiter_filter names.
+func (c *Common) VERPAllows(delims string) bool {
+	return len(delims) == 2 && strings.IndexByte(c.VERPAllowed, delims[0]) >= 0 && strings.IndexByte(c.VERPAllowed, delims[1]) >= 0
 }

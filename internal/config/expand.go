@@ -21,6 +21,7 @@ type scope func(name string) (value string, defined bool, err error)
 // expander is one expansion.
 type expander struct {
 	scope  scope
+	strict bool // a plain $name that is not defined is an error
 	macros int
 	size   int
 }
@@ -79,11 +80,14 @@ func (x *expander) macro(m *macro, depth int) (string, error) {
 	if depth >= maxNesting {
 		return "", fmt.Errorf("unreasonable macro call nesting: \"%s\"", m.name)
 	}
-	raw, _, err := x.scope(m.name)
+	raw, defined, err := x.scope(m.name)
 	if err != nil {
 		return "", err
 	}
 	if m.then == nil && m.otherwise == nil {
+		if !defined && x.strict {
+			return "", fmt.Errorf("undefined $name: %s", m.name)
+		}
 		return x.text(raw, depth+1)
 	}
 	// The test is on the value as written: `${a?x}` is x when a = $b, even

@@ -143,6 +143,18 @@ func (s *Snapshot) IsSet(name string) bool {
 // Expand replaces the macros in text, such as an argument of a master.cf row.
 func (s *Snapshot) Expand(text string) (string, error) { return expand(text, s.raw) }
 
+// ExpandText replaces the macros in a text that is not a value of a parameter.
+// special is asked first for each name. An undefined name is an error.
+func (s *Snapshot) ExpandText(text string, special func(name string) (value string, defined bool, err error)) (string, error) {
+	x := expander{strict: true, scope: func(name string) (string, bool, error) {
+		if v, ok, err := special(name); ok || err != nil {
+			return v, ok, err
+		}
+		return s.raw(name)
+	}}
+	return x.text(text, 0)
+}
+
 // Dir is the configuration directory.
 func (s *Snapshot) Dir() string { return filepath.Dir(s.main.Path) }
 

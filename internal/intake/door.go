@@ -58,10 +58,19 @@ type Deps struct {
 	Tables table.Opener
 	Log    Log              // nil: nothing is logged
 	Now    func() time.Time // nil: time.Now
+	// Logs takes what is to be reported of a message when its delivery has ended;
+	// nil: nothing is.
+	Logs Logs
 	// Untaken tells whether a message that came in is still where Commit left
 	// it: in the incoming queue, not yet taken by the scheduler. nil: messages are
 	// never held back (in_flow_delay).
 	Untaken func(mail.QueueID) bool
+}
+
+// Logs are the logs from which notices are made; *queue.Queue has them.
+type Logs interface {
+	AppendLog(kind queue.Name, id mail.QueueID, entries ...queue.LogEntry) error
+	RemoveLog(kind queue.Name, id mail.QueueID) error
 }
 
 // Options say how messages of one source are treated.
@@ -97,6 +106,7 @@ type Door struct {
 	queue        Queue
 	maps         *address.Maps
 	log          Log
+	logs         Logs
 	now          func() time.Time
 	headerChecks *table.Maps
 	bodyChecks   *table.Maps
@@ -123,7 +133,7 @@ func New(p Params, d Deps) (*Door, error) {
 		d.Now = time.Now
 	}
 	return &Door{
-		params: p, queue: d.Queue, maps: d.Maps, log: d.Log, now: d.Now,
+		params: p, queue: d.Queue, maps: d.Maps, log: d.Log, logs: d.Logs, now: d.Now,
 		headerChecks: table.NewMaps(d.Tables, "header_checks", p.HeaderChecks),
 		bodyChecks:   table.NewMaps(d.Tables, "body_checks", p.BodyChecks),
 		drop:         nameSet(p.DropHeaders),

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"posthaste/internal/mail"
+	"posthaste/internal/queue"
 	"posthaste/internal/queue/record"
 )
 
@@ -79,10 +80,22 @@ func (m *Message) Size() int64 {
 	return m.out.Size()
 }
 
-// Expanded are the recipients with NOTIFY=SUCCESS that were replaced by their
-// aliases: the sender is owed a notice "expanded" for each (RFC 3461 section
-// 5.2.7.3). Valid after Commit.
-func (m *Message) Expanded() []mail.Recipient { return m.expanded }
+// reportExpanded records the recipients with NOTIFY=SUCCESS that were replaced by
+// their aliases: the sender is owed a notice "expanded" for each (RFC 3461
+// section 5.2.7.3), which is sent when delivery ends.
+func (m *Message) reportExpanded() {
+	if len(m.expanded) == 0 || m.door.logs == nil {
+		return
+	}
+	var entries []queue.LogEntry
+	for _, r := range m.expanded {
+		entries = append(entries, queue.LogEntry{Recipient: r,
+			Status: mail.Status{Action: mail.Expanded, Code: "2.0.0", Reason: "alias expanded"}})
+	}
+	if err := m.door.logs.AppendLog(queue.TraceLog, m.ID(), entries...); err != nil {
+		m.door.log.Warning("%s: trace log: %s", m.ID(), err)
+	}
+}
 
 // fail makes err the message's outcome, unless it already has one.
 func (m *Message) fail(err error) error {
@@ -136,7 +149,11 @@ func (m *Message) Commit(ctx context.Context) error {
 		return err
 	}
 	m.end()
+	m.reportExpanded()
 	if err := m.draft.Commit(ctx); err != nil {
+		if len(m.expanded) > 0 && m.door.logs != nil {
+			m.door.logs.RemoveLog(queue.TraceLog, m.ID())
+		}
 		return refusal(err)
 	}
 	if !m.hold {

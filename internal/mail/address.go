@@ -81,3 +81,26 @@ func IsASCII(s string) bool {
 	}
 	return true
 }
+
+// VERP is the sender for one recipient (variable envelope return path):
+// list@origin with the delimiters += and user@domain gives
+// list+user=domain@origin. The recipient is taken as the sender named it.
+func (a Address) VERP(delims string, r Recipient) Address {
+	to := r.Original
+	if to == "" {
+		to = r.Address
+	}
+	if a == "" || len(delims) != 2 {
+		return a
+	}
+	local, domain := a.Split()
+	user, site := to.Split()
+	out := local + delims[:1] + user
+	if site != "" {
+		out += delims[1:] + site
+	}
+	if domain != "" {
+		out += "@" + domain
+	}
+	return Address(out)
+}

@@ -65,7 +65,7 @@ func (m *Message) maildir(path string, o Options) error {
 	defer unix.Close(fresh)
 	file := os.NewFile(uintptr(fd), tmpName)
 	defer file.Close()
-	defer unix.Unlinkat(tmp, tmpName, 0)
+	defer unix.Unlinkat(tmp, tmpName, 0) // not there any more when all went well
 	if err := m.Write(limited(file, 0, o.MaxSize), MaildirFormat); err != nil {
 		return fault(err, o.code(), "error writing message: ")
 	}
@@ -79,12 +79,13 @@ func (m *Message) maildir(path string, o Options) error {
 	return publish(tmp, tmpName, fresh, name, o)
 }
 
-// publish gives the finished file its name in new/ and syncs that directory.
+// publish gives the finished file its name in new/ and syncs that directory. A
+// rename that keeps mail with the same name is cheaper than a link and an unlink,
+// which is the way where file systems do not have it.
 func publish(tmp int, tmpName string, fresh int, name string, o Options) error {
-	err := unix.Linkat(tmp, tmpName, fresh, name, 0)
-	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EMLINK) {
-		// No hard links here. NOREPLACE keeps mail with the same name.
-		err = unix.Renameat2(tmp, tmpName, fresh, name, unix.RENAME_NOREPLACE)
+	err := unix.Renameat2(tmp, tmpName, fresh, name, unix.RENAME_NOREPLACE)
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EOPNOTSUPP) {
+		err = unix.Linkat(tmp, tmpName, fresh, name, 0)
 	}
 	if err != nil {
 		return fault(err, o.code(), "link to new/%s: ", name)
@@ -137,7 +138,7 @@ func hostPart(host string) string {
 	if host == "" {
 		host = "localhost"
 	}
-	return strings.NewReplacer("/", "\\057", ":", "\\072").Replace(host)
+	return strings.ReplaceAll(strings.ReplaceAll(host, "/", "\\057"), ":", "\\072")
 }
 
 // limited fails with EFBIG before the file would grow beyond limit.

@@ -24,6 +24,8 @@ type Draft struct {
 	drop  bool // a maildrop file
 	ended bool
 	log   pieces
+	// failures is how many syncs of directories had failed before it was created.
+	failures int
 }
 
 var writers = sync.Pool{New: func() any { return new(record.Writer) }}
@@ -39,11 +41,12 @@ const idTries = 100
 // start: the directory entry is then older than the data, and one sync of each
 // makes both durable. Errors are *mail.Error.
 func (q *Queue) Create(where Name) (*Draft, error) {
+	failures := q.dirs.Failures()
 	id, f, err := q.create(where)
 	if err != nil {
 		return nil, noSpace(err)
 	}
-	d := &Draft{q: q, id: id, where: where, began: where, file: f, w: writers.Get().(*record.Writer)}
+	d := &Draft{q: q, id: id, where: where, began: where, file: f, failures: failures, w: writers.Get().(*record.Writer)}
 	d.w.Reset(d)
 	return d, nil
 }
@@ -51,11 +54,12 @@ func (q *Queue) Create(where Name) (*Draft, error) {
 // CreateDrop begins a file in maildrop, which is made with the rights of the
 // group that may write there and not of the mail system. Others may read it.
 func (q *Queue) CreateDrop() (*Draft, error) {
+	failures := q.dirs.Failures()
 	id, f, err := q.create(Maildrop)
 	if err != nil {
 		return nil, noSpace(err)
 	}
-	return &Draft{q: q, id: id, where: Maildrop, began: Maildrop, file: f, w: record.NewMaildropWriter(f), drop: true}, nil
+	return &Draft{q: q, id: id, where: Maildrop, began: Maildrop, file: f, failures: failures, w: record.NewMaildropWriter(f), drop: true}, nil
 }
 
 func (q *Queue) create(where Name) (mail.QueueID, File, error) {
@@ -201,12 +205,21 @@ func (d *Draft) makeDurable() error {
 	if err := d.syncEntry(); err != nil {
 		return err
 	}
-	if d.began == d.where {
-		return nil
+	if d.began != d.where {
+		// A rename is whole only when both ends are durable.
+		if err := d.q.dirs.Sync(dir(d.q.Path(d.began, d.id))); err != nil {
+			return err
+		}
 	}
-	// A rename is whole only when both ends are durable.
-	return d.q.dirs.Sync(dir(d.q.Path(d.began, d.id)))
+	if d.q.dirs.Failures() != d.failures {
+		return errSyncBefore
+	}
+	return nil
 }
+
+// errSyncBefore is the error of a name that the sync of somebody else, which
+// failed, may have dropped: that its own sync went well says nothing (R2).
+var errSyncBefore = errors.New("a sync of a directory failed since the name was made")
 
 // syncEntry makes the name of the file durable. Who may write to maildrop
 // cannot open that directory (mode 0730), and has the file do it.

@@ -45,7 +45,7 @@ type journal struct {
 }
 
 // segment is a file of the journal that this process writes. size, durable,
-// notes and bad are guarded by journal.mu.
+// notes, bad and lost are guarded by journal.mu.
 type segment struct {
 	name    string
 	salt    uint32
@@ -56,6 +56,7 @@ type segment struct {
 	durable int64          // what was synced; size when nothing waits for a sync
 	notes   bool           // it has marks or removals
 	bad     bool           // a write or sync failed
+	lost    error          // of the sync that failed: those who wait for the next one are not told by the kernel (R2)
 	users   sync.WaitGroup // commits between their write and the end of their sync
 	syncers sync.WaitGroup // calls of syncNotes that sync it
 }
@@ -224,13 +225,18 @@ func (j *journal) open() (*segment, error) {
 	s := &segment{name: name, salt: salt(name), file: f, born: j.now()}
 	s.group.sync = func(string) error {
 		j.mu.Lock()
-		end := s.size
+		end, lost := s.size, s.lost
 		j.mu.Unlock()
+		if lost != nil {
+			return lost
+		}
 		err := f.SyncData()
+		j.mu.Lock()
+		defer j.mu.Unlock()
 		if err == nil {
-			j.mu.Lock()
 			s.durable = max(s.durable, end)
-			j.mu.Unlock()
+		} else {
+			s.lost = err
 		}
 		return err
 	}

@@ -34,6 +34,7 @@ func (q *Queue) AppendLog(kind Name, id mail.QueueID, entries ...LogEntry) error
 		return fmt.Errorf("bad queue id %q", id)
 	}
 	path := q.Path(kind, id)
+	failures := q.dirs.Failures()
 	f, st, err := q.openLog(path)
 	if err != nil {
 		return err
@@ -46,7 +47,9 @@ func (q *Queue) AppendLog(kind Name, id mail.QueueID, entries ...LogEntry) error
 	_, err = f.WriteAt(b.Bytes(), st.Size)
 	if err == nil && kind != DeferLog {
 		if err = f.Sync(); err == nil && st.Size == 0 {
-			err = q.dirs.Sync(dir(path))
+			if err = q.dirs.Sync(dir(path)); err == nil && q.dirs.Failures() != failures {
+				err = errSyncBefore
+			}
 		}
 	}
 	if err != nil {

@@ -1,6 +1,10 @@
 package queue
 
-import "sync"
+import (
+	"errors"
+	"io/fs"
+	"sync"
+)
 
 // syncs makes directories, or a segment of the journal, durable for many callers
 // at once: whoever asks while a sync of that name is under way waits for the
@@ -9,6 +13,8 @@ type syncs struct {
 	sync func(dir string) error
 	mu   sync.Mutex
 	dirs map[string]*syncState
+	// failures counts syncs that failed, of any name.
+	failures int
 }
 
 // syncState is the state of one name, guarded by syncs.mu.
@@ -46,15 +52,28 @@ func (s *syncs) Sync(dir string) error {
 	d.running = true
 	s.mu.Unlock()
 	err := s.sync(dir)
-	s.next(dir, d)
+	s.next(dir, d, err)
 	return err
+}
+
+// Failures is how many syncs have failed so far. Whoever notes it before a change
+// and finds it the same after the sync of that change knows that no sync in
+// between has failed: one that did may have dropped the change, and the kernel
+// tells only one of those who sync (R2).
+func (s *syncs) Failures() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failures
 }
 
 // next serves those who came while a sync was running, or marks the directory
 // as idle. The follow-up runs in its own goroutine so that the caller who
 // happened to come first does not pay for all the others.
-func (s *syncs) next(dir string, d *syncState) {
+func (s *syncs) next(dir string, d *syncState, err error) {
 	s.mu.Lock()
+	if err != nil && !errors.Is(err, fs.ErrPermission) { // that it could not be opened is no such failure
+		s.failures++
+	}
 	round := d.waiting
 	d.waiting = nil
 	d.running = round != nil
@@ -64,8 +83,8 @@ func (s *syncs) next(dir string, d *syncState) {
 	}
 	go func() {
 		round.err = s.sync(dir)
+		s.next(dir, d, round.err)
 		close(round.done)
-		s.next(dir, d)
 	}()
 }
 

@@ -47,7 +47,7 @@ func (n *notice) write(out lines) error {
 	n.line("")
 	n.line("This is a MIME-encapsulated message.")
 	n.line("")
-	n.part(boundary, "Notification", "text/plain; charset="+n.template.Charset)
+	n.part(boundary, "Notification", "text/plain; charset="+n.template.charset(n.site.UTF8))
 	n.text()
 	n.part(boundary, "Delivery report", "message/"+n.global("delivery-status"))
 	n.status()
@@ -70,7 +70,7 @@ func (n *notice) line(format string, args ...any) {
 
 // folded writes one logical line, folded.
 func (n *notice) folded(format string, args ...any) {
-	for l := range strings.SplitSeq(wrap(oneLine(fmt.Sprintf(format, args...))), "\n") {
+	for l := range strings.SplitSeq(wrap(oneLine(fmt.Sprintf(format, args...)), noticeWidth), "\n") {
 		n.line("%s", l)
 	}
 }
@@ -94,23 +94,19 @@ func (n *notice) global(plain string) string {
 }
 
 func (n *notice) encoding() string {
-	if n.subject.Envelope.Encoding == mail.Encoding7Bit {
+	if n.subject.Envelope.Encoding == mail.Encoding7Bit && !n.template.is8Bit() {
 		return "7bit"
 	}
 	return "8bit"
 }
 
 func (n *notice) headers(boundary string) {
-	from, comment, _ := strings.Cut(n.template.From, " (")
-	if !strings.Contains(from, "@") {
-		from += "@" + n.site.Origin
-	}
 	subject := n.template.Subject
 	if n.postmaster {
 		subject = n.template.PostmasterSubject
 	}
 	n.line("Date: %s", n.now.Format(dateFormat))
-	n.line("From: %s <%s>", strings.TrimSuffix(comment, ")"), from)
+	n.line("From: %s", n.template.From)
 	n.line("Subject: %s", subject)
 	n.line("To: %s", n.to.Quoted())
 	if id := n.subject.Envelope.MessageID; n.params.Threaded && id != "" {
@@ -136,8 +132,7 @@ func (n *notice) part(boundary, description, contentType string) {
 
 // text is the part for people.
 func (n *notice) text() {
-	words := expand(n.template.Text, n.site.Text)
-	for l := range strings.SplitSeq(strings.TrimRight(words, "\n"), "\n") {
+	for l := range strings.SplitSeq(strings.TrimSuffix(n.template.Text, "\n"), "\n") {
 		n.line("%s", l)
 	}
 	n.line("")
@@ -207,19 +202,9 @@ func (n *notice) recipient(r *queue.LogEntry) {
 		n.folded("Diagnostic-Code: X-%s; %s", n.site.MailName, r.Status.Reason)
 	}
 	if n.kind == Delay {
-		if until := n.until(); !until.IsZero() {
-			n.line("Will-Retry-Until: %s", until.Format(dateFormat))
-		}
+		until := n.subject.Envelope.Created.Add(n.site.Lifetime)
+		n.line("Will-Retry-Until: %s", until.Format(dateFormat))
 	}
-}
-
-// until is when the message will be returned.
-func (n *notice) until() time.Time {
-	lifetime, err := time.ParseDuration(n.site.Text("maximal_queue_lifetime"))
-	if err != nil {
-		return time.Time{}
-	}
-	return n.subject.Envelope.Created.Add(lifetime)
 }
 
 // returned is the message itself, or its header.

@@ -9,7 +9,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"posthaste/internal/mail"
@@ -19,23 +18,29 @@ import (
 
 // Params are the main.cf parameters of notices.
 type Params struct {
-	SizeLimit       int64    `cf:"bounce_size_limit" default:"50000" unit:"bytes" doc:"Larger messages are returned without their body."`
-	Classes         []string `cf:"notify_classes" default:"resource, software" doc:"Problems the postmaster is told of: bounce, 2bounce, delay, data, policy, protocol, resource, software."`
-	BounceRecipient string   `cf:"bounce_notice_recipient" default:"postmaster" doc:"Who gets the postmaster's copies of non-delivery reports."`
-	DoubleRecipient string   `cf:"2bounce_notice_recipient" default:"postmaster" doc:"Who gets reports that could not be delivered to their sender."`
-	DelayRecipient  string   `cf:"delay_notice_recipient" default:"postmaster" doc:"Who gets the postmaster's copies of delay warnings."`
-	Threaded        bool     `cf:"enable_threaded_bounces" default:"no" doc:"Refer to the original Message-ID, so that mail readers show the notice below the message."`
+	PostmasterParams
+	SizeLimit       int64  `cf:"bounce_size_limit" default:"50000" unit:"bytes" doc:"Larger messages are returned without their body."`
+	DoubleRecipient string `cf:"2bounce_notice_recipient" default:"postmaster" doc:"Who gets reports that could not be delivered to their sender."`
+	DisableVERP     bool   `cf:"disable_verp_bounces" default:"no" doc:"One report for all recipients of VERP mail, instead of one each."`
+	DelayRecipient  string `cf:"delay_notice_recipient" default:"postmaster" doc:"Who gets the postmaster's copies of delay warnings."`
+	TemplateFile    string `cf:"bounce_template_file" default:"" doc:"File with the words of notices (bounce(5)); empty: built-in words."`
+	Threaded        bool   `cf:"enable_threaded_bounces" default:"no" doc:"Refer to the original Message-ID, so that mail readers show the notice below the message."`
 }
 
 // Site is what a notice says of this system.
 type Site struct {
-	Hostname     string // myhostname
-	MailName     string // mail_name
-	Origin       string // myorigin
-	DoubleBounce string // double_bounce_sender
-	// Text expands $name in a template: the value of a main.cf parameter.
-	Text func(name string) string
+	Hostname     string        // myhostname
+	MailName     string        // mail_name
+	Origin       string        // myorigin
+	DoubleBounce string        // double_bounce_sender
+	UTF8         bool          // smtputf8_enable
+	OldFrom      bool          // header_from_format = obsolete
+	Lifetime     time.Duration // maximal_queue_lifetime
 }
+
+// doubleBounce is the sender of what goes to the postmaster: nothing is sent
+// back to it.
+func (s *Site) doubleBounce() mail.Address { return mail.Address(s.DoubleBounce + "@" + s.Origin) }
 
 // Message is a notice on its way in.
 type Message interface {
@@ -68,7 +73,7 @@ type Kind uint8
 const (
 	Failure Kind = iota // recipients failed for good
 	Delay               // recipients are late
-	Cleared             // recipients that were late have their mail
+	Cleared             // Success, and those are told as well who were told of a delay
 	Success             // delivery was to be reported
 	Verify              // sendmail -bv: delivery was only tried out
 )
@@ -87,12 +92,18 @@ type Reporter struct {
 	params    Params
 	site      Site
 	deps      Deps
-	templates map[Kind]Template
+	templates Templates
+	wanted    mail.Trouble // by the postmaster
 }
 
-// New makes a Reporter with the given templates (DefaultTemplates).
-func New(p Params, s Site, d Deps, templates map[Kind]Template) *Reporter {
-	return &Reporter{params: p, site: s, deps: d, templates: templates}
+// New makes a Reporter with the given templates, whose texts are expanded. The
+// error names the parameter that is wrong.
+func New(p Params, s Site, d Deps, templates Templates) (*Reporter, error) {
+	wanted, err := p.Wanted()
+	if err != nil {
+		return nil, err
+	}
+	return &Reporter{params: p, site: s, deps: d, templates: templates, wanted: wanted}, nil
 }
 
 // Notify sends the notices about a message: to its sender, or when there is no
@@ -112,7 +123,7 @@ func (r *Reporter) Tell(ctx context.Context, k Kind, s Subject, entries []queue.
 	wanted := slices.DeleteFunc(slices.Clone(entries), func(e queue.LogEntry) bool {
 		return !wants(k, e, s.Envelope.Trace)
 	})
-	double := mail.Address(r.site.DoubleBounce + "@" + r.site.Origin)
+	double := r.site.doubleBounce()
 	switch {
 	case s.Envelope.Sender == double || string(s.Envelope.Sender) == r.site.DoubleBounce:
 		if k == Failure {
@@ -120,11 +131,13 @@ func (r *Reporter) Tell(ctx context.Context, k Kind, s Subject, entries []queue.
 		}
 		return nil
 	case s.Envelope.Sender == "":
-		if k != Failure || len(entries) == 0 || !r.class("2bounce") {
+		if k != Failure || len(entries) == 0 || r.wanted&mail.TroubleDoubleBounce == 0 {
 			return nil
 		}
 		return r.send(ctx, notice{kind: k, subject: s, entries: entries, from: double,
 			to: mail.Address(r.params.DoubleRecipient), postmaster: true})
+	case k == Failure && s.Envelope.VERP != "" && !r.params.DisableVERP:
+		return r.tellEach(ctx, s, entries, double)
 	case len(wanted) > 0:
 		if err := r.send(ctx, notice{kind: k, subject: s, entries: wanted, to: s.Envelope.Sender}); err != nil {
 			return err
@@ -133,24 +146,38 @@ func (r *Reporter) Tell(ctx context.Context, k Kind, s Subject, entries []queue.
 	return r.copies(ctx, k, s, entries, double)
 }
 
+// tellEach sends a report of its own for each recipient of VERP mail, to the
+// address that names the recipient.
+func (r *Reporter) tellEach(ctx context.Context, s Subject, entries []queue.LogEntry, double mail.Address) error {
+	for i, e := range entries {
+		one := entries[i : i+1]
+		if wants(Failure, e, s.Envelope.Trace) {
+			to := s.Envelope.Sender.VERP(s.Envelope.VERP, e.Recipient)
+			if err := r.send(ctx, notice{kind: Failure, subject: s, entries: one, to: to}); err != nil {
+				return err
+			}
+		}
+		if err := r.copies(ctx, Failure, s, one, double); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // copies sends the postmaster's copies.
 func (r *Reporter) copies(ctx context.Context, k Kind, s Subject, entries []queue.LogEntry, double mail.Address) error {
 	n := notice{kind: k, subject: s, entries: entries, from: double, postmaster: true, headersOnly: true}
 	switch {
 	case len(entries) == 0:
 		return nil
-	case k == Failure && r.class("bounce"):
+	case k == Failure && r.wanted&mail.TroubleBounce != 0:
 		n.to = mail.Address(r.params.BounceRecipient)
-	case k == Delay && r.class("delay"):
+	case k == Delay && r.wanted&mail.TroubleDelay != 0:
 		n.to = mail.Address(r.params.DelayRecipient)
 	default:
 		return nil
 	}
 	return r.send(ctx, n)
-}
-
-func (r *Reporter) class(name string) bool {
-	return slices.ContainsFunc(r.params.Classes, func(c string) bool { return strings.EqualFold(c, name) })
 }
 
 // wants tells whether the sender wants to hear of this result (RFC 3461
@@ -160,8 +187,10 @@ func wants(k Kind, e queue.LogEntry, trace mail.Trace) bool {
 	switch k {
 	case Failure:
 		return n == 0 || n&mail.NotifyFailure != 0
-	case Delay, Cleared:
+	case Delay:
 		return n == 0 || n&mail.NotifyDelay != 0
+	case Cleared:
+		return trace != 0 || n == 0 || n&(mail.NotifyDelay|mail.NotifySuccess) != 0
 	case Success:
 		return trace != 0 || n&mail.NotifySuccess != 0
 	}
@@ -170,7 +199,7 @@ func wants(k Kind, e queue.LogEntry, trace mail.Trace) bool {
 
 // logNames are the words of the log line that links a notice to its message.
 var logNames = map[Kind]string{
-	Failure: "non-delivery", Delay: "delay", Cleared: "delay", Success: "delivery status", Verify: "delivery status",
+	Failure: "non-delivery", Delay: "delay", Cleared: "delivery status", Success: "delivery status", Verify: "delivery status",
 }
 
 // send writes one notice and queues it.
@@ -190,7 +219,11 @@ func (r *Reporter) send(ctx context.Context, n notice) error {
 	if err := m.Recipient(ctx, mail.Recipient{Address: n.to, Original: n.to, Notify: never}); err != nil {
 		return fmt.Errorf("%s: notice: %w", n.subject.ID, err)
 	}
-	n.now, n.site, n.params, n.template = now, r.site, r.params, r.templates[n.kind]
+	words := n.kind
+	if words == Cleared {
+		words = Success
+	}
+	n.now, n.site, n.params, n.template = now, r.site, r.params, r.templates[words]
 	if err := n.write(m); err != nil {
 		return fmt.Errorf("%s: notice: %w", n.subject.ID, err)
 	}

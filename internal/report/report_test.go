@@ -55,12 +55,15 @@ func (b *bench) Warning(f string, a ...any) { b.log = append(b.log, "warning: "+
 
 func (b *bench) reporter() *Reporter {
 	if b.params.SizeLimit == 0 {
-		b.params = Params{SizeLimit: 50000, Classes: b.params.Classes, BounceRecipient: "postmaster",
-			DoubleRecipient: "postmaster", DelayRecipient: "postmaster"}
+		b.params = Params{SizeLimit: 50000, DoubleRecipient: "postmaster", DelayRecipient: "postmaster",
+			PostmasterParams: PostmasterParams{Classes: b.params.Classes, BounceRecipient: "postmaster"}}
 	}
-	site := Site{Hostname: "mx.example.test", MailName: "Postfix", Origin: "example.test", DoubleBounce: "double-bounce",
-		Text: func(name string) string { return "[" + name + "]" }}
-	return New(b.params, site, Deps{
+	site := Site{Hostname: "mx.example.test", MailName: "Postfix", Origin: "example.test", DoubleBounce: "double-bounce"}
+	templates := DefaultTemplates(false)
+	templates.Expand("file", DefaultTemplates(false), func(s string) (string, error) {
+		return strings.ReplaceAll(s, "$myhostname", "[myhostname]"), nil
+	}, b.Warning)
+	r, err := New(b.params, site, Deps{
 		Open: func(_ context.Context, e mail.Envelope) (Message, error) {
 			m := &fakeMessage{envelope: e, failing: b.failing}
 			b.sent = append(b.sent, m)
@@ -69,7 +72,11 @@ func (b *bench) reporter() *Reporter {
 		ReadLog: func(queue.Name, mail.QueueID) ([]queue.LogEntry, error) { return b.entries, nil },
 		Log:     b,
 		Now:     func() time.Time { return time.Unix(1795478901, 0).UTC() },
-	}, DefaultTemplates())
+	}, templates)
+	if err != nil {
+		panic(err)
+	}
+	return r
 }
 
 func subject(t *testing.T, sender mail.Address) Subject {
@@ -115,7 +122,7 @@ func TestFailureReport(t *testing.T) {
 	}
 	text := m.text.String()
 	for _, want := range []string{
-		"From: Mail Delivery System <MAILER-DAEMON@example.test>\n",
+		"From: Mail Delivery System <MAILER-DAEMON>\n",
 		"Subject: Undelivered Mail Returned to Sender\n", "Auto-Submitted: auto-replied\n",
 		"Content-Type: multipart/report; report-type=delivery-status;\n\tboundary=\"4ABC.1795478901/mx.example.test\"\n",
 		"This is the mail system at [myhostname].\n",
@@ -177,7 +184,7 @@ func TestWhoIsTold(t *testing.T) {
 		{"success", Success, "a@b.test", nil, mail.NotifySuccess, "a@b.test"},
 		{"success not asked for", Success, "a@b.test", nil, 0, ""},
 	} {
-		b := &bench{entries: []queue.LogEntry{entry("x@nowhere.test", c.notify)}, params: Params{Classes: c.classes}}
+		b := &bench{entries: []queue.LogEntry{entry("x@nowhere.test", c.notify)}, params: Params{PostmasterParams: PostmasterParams{Classes: c.classes}}}
 		if err := b.reporter().Notify(context.Background(), c.kind, subject(t, c.sender)); err != nil {
 			t.Errorf("%s: %v", c.name, err)
 		}
@@ -199,13 +206,43 @@ func TestFailureToQueueIsReported(t *testing.T) {
 	}
 }
 
-func TestExpand(t *testing.T) {
-	value := func(name string) string { return strings.ToUpper(name) }
-	for in, want := range map[string]string{
-		"at $myhostname.": "at MYHOSTNAME.", "${a_b}c": "A_Bc", "5 $$": "5 $", "$": "$", "${x": "${x",
+// TestTemplateFile shows what becomes of mistakes in a template file: each has
+// its warning, and leaves the built-in template.
+func TestTemplateFile(t *testing.T) {
+	builtin := DefaultTemplates(false)
+	for _, c := range []struct{ text, subject, body, warning string }{
+		{"failure_template = <<X\nSubject: s\n\nbody\nX\n", "s", "body\n", ""},
+		{"  failure_template=<< X Y\nSubject: s\nsome text\nand: more\nX\nX Y\n", "s", "some text\nand: more\nX\n", ""},
+		{"failure_template = <<X\nSubject: s\n\nbody\n", "s", "body\n", `missing "X" end marker`},
+		{"failure_template = hello\n", builtin[Failure].Subject, "hello\n", ""},
+		{"failure_template = <<X\nX\n", builtin[Failure].Subject, builtin[Failure].Text, "missing message text"},
+		{"failure_template = <<X\nSubject:\n\nbody\nX\n", builtin[Failure].Subject, builtin[Failure].Text, `empty "Subject" header value`},
+		{"failure_template = <<X\nSubject: ä\n\nbody\nX\n", builtin[Failure].Subject, builtin[Failure].Text, `non-ASCII "Subject" header value`},
+		{"failure_template = <<X\nFoo: a\n\nbody\nX\n", builtin[Failure].Subject, builtin[Failure].Text, `unknown "Foo" header label`},
+		{"failure_template = <<X\n\nbödy\nX\n", builtin[Failure].Subject, builtin[Failure].Text, "8-bit message text"},
+		{"failure_template = <<X\nCharset: utf-8\n\nbödy\nX\n", builtin[Failure].Subject, "bödy\n", ""},
+		{"bar_template = <<X\n\nbody\nX\n", builtin[Failure].Subject, builtin[Failure].Text, "unknown template name: bar_template"},
+		{"failure_template = <<X\n\nbad $\nX\n", builtin[Failure].Subject, builtin[Failure].Text, "no dollars"},
 	} {
-		if got := expand(in, value); got != want {
-			t.Errorf("%q: %q, want %q", in, got, want)
+		b := new(bench)
+		got := DefaultTemplates(false)
+		if err := got.Read("file", c.text, b.Warning); err != nil {
+			t.Errorf("%q: %v", c.text, err)
 		}
+		got.Expand("file", builtin, func(s string) (string, error) {
+			if strings.Contains(s, "bad") {
+				return "", errors.New("no dollars")
+			}
+			return s, nil
+		}, b.Warning)
+		if x := got[Failure]; x.Subject != c.subject || x.Text != c.body {
+			t.Errorf("%q: %q %q", c.text, x.Subject, x.Text)
+		}
+		if warned := strings.Join(b.log, "\n"); !strings.Contains(warned, c.warning) || c.warning == "" && warned != "" {
+			t.Errorf("%q: %s", c.text, warned)
+		}
+	}
+	if err := DefaultTemplates(false).Read("file", "# x\n\nhello world\n", t.Logf); err == nil || !strings.Contains(err.Error(), "file, line 3") {
+		t.Errorf("%v", err)
 	}
 }

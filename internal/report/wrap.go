@@ -3,17 +3,16 @@ package report
 import "strings"
 
 // Lines of reasons are folded at white space, as those who parse Postfix's
-// notices know it: to at most wrapWidth bytes, what follows is indented. A
-// longer word stays whole.
+// notices know it: what follows is indented. A longer word stays whole.
 const (
-	wrapWidth  = 79
-	wrapIndent = "    "
+	noticeWidth = 79
+	wrapIndent  = "    "
 )
 
-// wrap folds a line.
-func wrap(text string) string {
+// wrap folds a line into lines of at most width bytes.
+func wrap(text string, width int) string {
 	var b strings.Builder
-	for room := wrapWidth; ; room = wrapWidth - len(wrapIndent) {
+	for room := width; ; room = width - len(wrapIndent) {
 		line, rest := cutLine(text, room)
 		b.WriteString(line)
 		if rest == "" {

@@ -20,7 +20,7 @@ func TestWrap(t *testing.T) {
 		{strings.Repeat("a", 78) + "   b", strings.Repeat("a", 78) + "\n    b"},
 		{strings.Repeat(" ", 90), strings.Repeat(" ", 90)},
 	} {
-		if got := wrap(c.text); got != c.want {
+		if got := wrap(c.text, noticeWidth); got != c.want {
 			t.Errorf("wrap(%q) = %q, want %q", c.text, got, c.want)
 		}
 	}

@@ -111,7 +111,7 @@ const (
 	NoticeBounce       NoticeKind = iota // recipients failed for good: recorded in Notice.Log
 	NoticeExpired                        // recipients were deferred too long: recorded in Notice.Log
 	NoticeDelay                          // recipients are late: recorded in Notice.Log
-	NoticeDelayCleared                   // recipients have their mail after a NoticeDelay: recorded in Notice.Log
+	NoticeDelayCleared                   // NoticeTrace after a NoticeDelay: who was told of that is told of success too
 	NoticeTrace                          // success asked for by DSN or sendmail -v: recorded in Notice.Log
 	NoticeVerify                         // sendmail -bv, delivery was only tried out: recorded in Notice.Log
 	NoticeProbe                          // result of an address probe: in Notice.Results
@@ -139,6 +139,8 @@ type Notifier interface {
 // Log is the operator's log. It makes arguments harmless and adds "warning: ".
 type Log interface {
 	Info(format string, args ...any)
+	// Later is Info for a line that may wait a moment for the next.
+	Later(format string, args ...any)
 	Warning(format string, args ...any)
 	// Delivery logs the result of one recipient, in the name of the service
 	// that had it; word stands behind status=.
@@ -176,6 +178,7 @@ func (c systemClock) Elapsed() time.Duration { return time.Since(c.start) }
 type nopLog struct{}
 
 func (nopLog) Info(string, ...any)    {}
+func (nopLog) Later(string, ...any)   {}
 func (nopLog) Warning(string, ...any) {}
 func (nopLog) Delivery(string, mail.QueueID, mail.Recipient, string, mail.Status, maillog.Delays) {
 }

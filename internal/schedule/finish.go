@@ -98,33 +98,26 @@ func (s *Scheduler) sendRecorded(m *message) bool {
 		ok = s.notify(m, NoticeBounce, queue.BounceLog)
 	}
 	if s.hasLog(queue.TraceLog, m.id) {
-		kinds := []NoticeKind{NoticeTrace}
+		kind := NoticeTrace
 		switch {
 		case !m.about.Info.Trace.Delivers():
-			kinds = []NoticeKind{NoticeVerify}
+			kind = NoticeVerify
 		case s.clears(m):
-			kinds = append(kinds, NoticeDelayCleared)
+			kind = NoticeDelayCleared
 		}
-		ok = s.notifyAll(m, kinds, queue.TraceLog) && ok
+		ok = s.notify(m, kind, queue.TraceLog) && ok
 	}
 	return ok
 }
 
-// notify sends one notice and removes the log it was made from.
+// notify sends one notice and removes the log it was made from; a defer log
+// stays while the message does, for the queue listing.
 func (s *Scheduler) notify(m *message, kind NoticeKind, log queue.Name) bool {
-	return s.notifyAll(m, []NoticeKind{kind}, log)
-}
-
-// notifyAll sends notices of several kinds from one log, which is then removed;
-// a defer log stays while the message does, for the queue listing.
-func (s *Scheduler) notifyAll(m *message, kinds []NoticeKind, log queue.Name) bool {
-	for _, kind := range kinds {
-		if err := s.deps.Notices.Notify(s.ctx, s.notice(m, kind, log)); err != nil {
-			s.log.Warning("%s: sender notification: %s", m.id, err)
-			return false
-		}
+	if err := s.deps.Notices.Notify(s.ctx, s.notice(m, kind, log)); err != nil {
+		s.log.Warning("%s: sender notification: %s", m.id, err)
+		return false
 	}
-	if kinds[0] == NoticeDelay {
+	if kind == NoticeDelay {
 		return true
 	}
 	if err := s.queue.RemoveLog(log, m.id); err != nil {

@@ -180,7 +180,7 @@ func TestDelayWarningAndClearing(t *testing.T) {
 			s.Flush()
 			synctest.Wait()
 		})
-		if len(w.notices) != 3 || w.notices[1].Kind != NoticeTrace || w.notices[2].Kind != NoticeDelayCleared || w.queue.place("A1") != "removed" {
+		if len(w.notices) != 2 || w.notices[1].Kind != NoticeDelayCleared || w.queue.place("A1") != "removed" {
 			t.Errorf("notices %+v, %s", w.notices, w.queue.place("A1"))
 		}
 	})

@@ -44,14 +44,14 @@ type settled struct {
 	mute bool   // for notices only
 }
 
-// results takes a status apart. A probe has one result.
+// results takes a status apart. An address probe has one result.
 func (s *Scheduler) results(m *message, r record.Entry, st mail.Status) []settled {
 	var list []settled
 	for _, p := range st.Parts {
 		p.Status.Setup, p.Status.Transmit = st.Setup, st.Transmit
 		list = append(list, settled{p.Recipient, p.Status, p.Status.Action.LogName(), p.Service, p.Unlogged})
 	}
-	if len(list) == 0 || !m.about.Info.Trace.Delivers() {
+	if len(list) == 0 || m.about.Info.Trace&mail.TraceProbe != 0 {
 		st.Parts = nil
 		list = []settled{{r.Recipient, st, st.Action.LogName(), "", false}}
 	}
@@ -114,7 +114,9 @@ func (s *Scheduler) record(m *message, r record.Entry, x *settled) bool {
 		// A probe or sendmail -bv is tried once, and every result is reported.
 		x.st, x.word = asReport(x.st)
 		entry.Status = x.st
-		entry.Status.Reason = via(x.st)
+		if x.st.Action == mail.Deliverable {
+			entry.Status.Reason = via(x.st)
+		}
 		if err := s.report(m, entry); err != nil {
 			s.log.Warning("%s: report on <%s>: %s", m.id, x.to.Address, err)
 		}
@@ -127,6 +129,7 @@ func (s *Scheduler) record(m *message, r record.Entry, x *settled) bool {
 			x.word = x.st.Action.LogName()
 			return false
 		}
+		s.trace(m, entry)
 		return true
 	case s.traced(m, x.to, x.st):
 		entry.Status.Reason = via(x.st)
@@ -146,10 +149,14 @@ func (s *Scheduler) postpone(m *message, r record.Entry, list []settled) outcome
 		if x.st.Action != mail.Deferred && x.st.Action != mail.Bounced {
 			continue
 		}
-		if x.st.Action == mail.Deferred && s.deps.Deferred != nil {
-			s.deps.Deferred(m.id, x.to.Address)
+		entry := queue.LogEntry{Recipient: x.to, Offset: r.Offset, Status: x.st}
+		if x.st.Action == mail.Deferred {
+			if s.deps.Deferred != nil {
+				s.deps.Deferred(m.id, x.to.Address)
+			}
+			s.trace(m, entry)
 		}
-		if err := s.queue.AppendLog(queue.DeferLog, m.id, queue.LogEntry{Recipient: x.to, Offset: r.Offset, Status: x.st}); err != nil {
+		if err := s.queue.AppendLog(queue.DeferLog, m.id, entry); err != nil {
 			s.log.Warning("%s: defer log: %s", m.id, err)
 			out.unlogged = true
 		}
@@ -161,6 +168,17 @@ func (s *Scheduler) mark(m *message, r record.Entry) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.claim.MarkDone(r)
+}
+
+// trace records a failure for the report of sendmail -v, which tells of all
+// results.
+func (s *Scheduler) trace(m *message, e queue.LogEntry) {
+	if m.about.Info.Trace&mail.TraceRecord == 0 {
+		return
+	}
+	if err := s.appendLog(queue.TraceLog, m, e); err != nil {
+		s.log.Warning("%s: trace log: %s", m.id, err)
+	}
 }
 
 // traced tells whether the success of a recipient is recorded for a notice.

@@ -164,7 +164,7 @@ func (s *site) killTree(whole bool) (killed []int, err error) {
 
 // killOne kills one process of a role; none is killed when there is none.
 func (s *site) killOne(k kind) (killed []int, err error) {
-	found := s.instance.Processes(string(k))
+	found := process.Role(s.instance.MasterPID(), string(k))
 	if len(found) == 0 {
 		return nil, nil
 	}

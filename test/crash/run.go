@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"regexp"
 
 	"posthaste/test/harness"
 	"posthaste/test/ledger"
@@ -83,22 +82,7 @@ func (s *site) evaluate(r *result) error {
 	if err := s.ledger.ReadQueue(s.instance.Spool); err != nil {
 		return err
 	}
-	r.Deferrals = s.readLog()
+	r.Deferrals = s.ledger.ReadLog(s.instance.LogText())
 	r.Counters = s.ledger.Count(true, s.o.Slack)
 	return nil
-}
-
-// status finds the lines that tell what became of a recipient.
-var status = regexp.MustCompile(`(?m): ([0-9A-Za-z]+): to=<([^>]*)>, .* status=([a-z]+) \(`)
-
-// readLog notes final lines and returns how many deferrals there were.
-func (s *site) readLog() (deferrals int) {
-	for _, m := range status.FindAllStringSubmatch(s.instance.LogText(), -1) {
-		if m[3] == "deferred" {
-			deferrals++
-		} else {
-			s.ledger.Final(m[1], m[2])
-		}
-	}
-	return deferrals
 }

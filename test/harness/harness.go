@@ -17,8 +17,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"posthaste/test/process"
 )
 
 // System is which mail system to run.
@@ -106,6 +104,25 @@ lmtp unix - - n - - lmtp
 anvil unix - - n - 1 anvil
 scache unix - - n - 1 scache
 postlog unix-dgram n - n - 1 postlogd
+`
+
+// RelayMain, for Config.Main, is a relay to a sink with some virtual mailboxes of
+// its own, without limits that a load would meet; deferred mail is tried again soon.
+// Values: SINK is the sink's port, BOXDOMAIN and BOXES are the domain of the
+// mailboxes and their rows in virtual_mailbox_maps.
+const RelayMain = `relayhost = [127.0.0.1]:@SINK@
+local_recipient_maps =
+virtual_mailbox_domains = @BOXDOMAIN@
+virtual_mailbox_base = @DIR@/mail
+virtual_mailbox_maps = inline:{@BOXES@}
+virtual_minimum_uid = 1
+virtual_uid_maps = static:@UID@
+virtual_gid_maps = static:@GID@
+smtpd_client_connection_count_limit = 0
+in_flow_delay = 0
+queue_run_delay = 1s
+minimal_backoff_time = 1s
+maximal_backoff_time = 2s
 `
 
 // ErrUnavailable says that a system cannot run here; its text says why.
@@ -398,22 +415,6 @@ func (i *Instance) MasterPID() int {
 		return 0
 	}
 	return pid
-}
-
-// Processes are the running processes of a role: for ours a name like inbound, for
-// Postfix the name of a daemon.
-func (i *Instance) Processes(role string) (pids []int) {
-	master := i.MasterPID()
-	if master == 0 {
-		return nil
-	}
-	for _, pid := range process.Tree(master) {
-		words := process.Command(pid)
-		if len(words) > 0 && (i.System == Ours && words[len(words)-1] == role || i.System == Postfix && filepath.Base(words[0]) == role) {
-			pids = append(pids, pid)
-		}
-	}
-	return pids
 }
 
 // Running tells whether the master runs.

@@ -3,6 +3,7 @@ package ledger
 import (
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -73,6 +74,22 @@ func (l *Ledger) ReadQueue(spool string) error {
 		}
 		return err
 	})
+}
+
+// status finds the lines that tell what became of a recipient.
+var status = regexp.MustCompile(`(?m): ([0-9A-Za-z]+): to=<([^>]*)>, .* status=([a-z]+) \(`)
+
+// ReadLog notes the final lines of a mail log and returns how many deferrals
+// there were.
+func (l *Ledger) ReadLog(text string) (deferrals int) {
+	for _, m := range status.FindAllStringSubmatch(text, -1) {
+		if m[3] == "deferred" {
+			deferrals++
+		} else {
+			l.Final(m[1], m[2])
+		}
+	}
+	return deferrals
 }
 
 // Waiting counts the messages in a queue directory, without those in corrupt.

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"strings"
+	"unicode"
 )
 
 // Message is what the injector sends. Its id stands in Message-ID and in
@@ -81,14 +82,15 @@ func parse(text string) parsed {
 	return got
 }
 
-// findID finds the id of a message in any text that holds its header.
+// findID finds the id of a message in any text that holds its header. In a queue
+// file the type of the next record, a letter, follows: an id ends with a digit.
 func findID(text string) string {
 	_, id, _ := strings.Cut(text, idField)
 	end := strings.IndexFunc(id, func(r rune) bool { return r <= ' ' || r > '~' })
 	if end < 0 {
-		return id
+		end = len(id)
 	}
-	return id[:end]
+	return strings.TrimRightFunc(id[:end], unicode.IsLetter)
 }
 
 // differs says how a message that arrived differs from the one sent; empty: not.

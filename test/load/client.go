@@ -27,6 +27,7 @@ type load struct {
 	port     int
 	message  message
 	messages int
+	rcpt     func(number int) string
 	keep     bool // one connection for all messages of a session
 
 	next      int // number of the next message
@@ -38,12 +39,12 @@ type load struct {
 
 // send sends messages and returns the time from the final dot to the 250 of
 // each. Every message has a connection of its own unless keep is set.
-func send(port int, m message, sessions, messages int, keep bool) ([]time.Duration, error) {
+func send(port int, m message, rcpt func(number int) string, sessions, messages int, keep bool) ([]time.Duration, error) {
 	l, err := newLoop()
 	if err != nil {
 		return nil, err
 	}
-	s := &load{loop: l, port: port, message: m, messages: messages, keep: keep}
+	s := &load{loop: l, port: port, message: m, messages: messages, rcpt: rcpt, keep: keep}
 	for range min(sessions, messages) {
 		s.open++
 		s.begin()
@@ -150,7 +151,8 @@ func (c *session) reply(s *stream) bool {
 
 func (c *session) envelope(s *stream) {
 	c.step, c.replies = addresses, 0
-	c.write(s, []byte("MAIL FROM:<load@client.example.test>\r\nRCPT TO:<rcpt@sink.example.test>\r\nDATA\r\n"))
+	c.out = fmt.Appendf(c.out[:0], "MAIL FROM:<load@client.example.test>\r\nRCPT TO:<%s>\r\nDATA\r\n", c.rcpt(c.number))
+	c.write(s, c.out)
 }
 
 func (c *session) content(s *stream) {

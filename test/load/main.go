@@ -46,10 +46,16 @@ func measureAll() int {
 	sessions := flag.String("sessions", "1,20,100", "numbers of sessions")
 	sizes := flag.String("sizes", "1,4,100", "message sizes in kB")
 	keep := flag.Bool("keep", false, "send all messages of a session over one connection")
+	maildir := flag.Bool("maildir", false, "deliver to mailboxes instead of relaying")
+	waiting := flag.Int("idle", 0, "measure only what this many idle connections cost each system")
 	only := flag.String("only", "", "measure only this system: posthaste or postfix")
 	asJSON := flag.Bool("json", false, "print one line of JSON per setting instead of a table")
 	kind := flag.String("disk", "ext4", "file system, freshly made in an image file, for the queues of both (ext4, xfs); empty, or not root: where temporary files lie")
 	flag.Parse()
+	calm()
+	if *waiting > 0 {
+		return printIdle(*waiting, *only)
+	}
 	if *kind != "" && os.Geteuid() == 0 {
 		d, err := newVolume(*kind)
 		if err != nil {
@@ -66,14 +72,14 @@ func measureAll() int {
 		}()
 		os.Setenv("TMPDIR", d.mount)
 	}
-	if err := run(*rounds, *messages, *sessions, *sizes, *keep, *only, *asJSON); err != nil {
+	if err := run(*rounds, *messages, *sessions, *sizes, *maildir, *keep, *only, *asJSON); err != nil {
 		fmt.Fprintln(os.Stderr, "load:", err)
 		return 1
 	}
 	return 0
 }
 
-func run(rounds, messages int, sessions, sizes string, keep bool, only string, asJSON bool) error {
+func run(rounds, messages int, sessions, sizes string, maildir, keep bool, only string, asJSON bool) error {
 	systems := []harness.System{harness.Ours, harness.Postfix}
 	if only != "" {
 		systems = []harness.System{harness.System(only)}
@@ -81,6 +87,10 @@ func run(rounds, messages int, sessions, sizes string, keep bool, only string, a
 	settings, err := parseSettings(sessions, sizes)
 	if err != nil {
 		return err
+	}
+	w := relaying
+	if maildir {
+		w = storing
 	}
 	if !asJSON {
 		printHead()
@@ -93,7 +103,7 @@ func run(rounds, messages int, sessions, sizes string, keep bool, only string, a
 		if s.Sessions == 1 {
 			n = max(n/4, 100)
 		}
-		all, err := measure(systems, s, n, rounds, keep)
+		all, err := measure(systems, s, n, rounds, w, keep)
 		if err != nil {
 			return err
 		}

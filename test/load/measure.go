@@ -9,7 +9,7 @@ import (
 	"posthaste/test/harness"
 )
 
-// relayMain is a relay that hands everything to the sink.
+// relayMain is a relay that hands everything to the out.
 const relayMain = `relayhost = [127.0.0.1]:@SINK@
 mydestination =
 local_recipient_maps =
@@ -19,12 +19,12 @@ in_flow_delay = 0
 `
 
 // measure runs all systems in turn, in each round.
-func measure(systems []harness.System, s setting, messages, rounds int, keep bool) (map[harness.System][]figures, error) {
+func measure(systems []harness.System, s setting, messages, rounds int, w way, keep bool) (map[harness.System][]figures, error) {
 	all := make(map[harness.System][]figures)
 	for round := range rounds {
 		for i := range systems {
 			system := systems[(i+round)%len(systems)] // neither always goes first
-			f, err := once(system, s, messages, keep)
+			f, err := once(system, s, messages, w, keep)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", system, err)
 			}
@@ -40,27 +40,72 @@ func measure(systems []harness.System, s setting, messages, rounds int, keep boo
 	return all, nil
 }
 
-// once starts a system, drives one load through it, and stops it.
-func once(system harness.System, s setting, messages int, keep bool) (f figures, err error) {
-	sink, err := startSink()
+// way is what the system does with the messages: relay them, or put them into
+// mailboxes.
+type way struct {
+	rcpt  func(number int) string // the recipient of a message
+	start func(harness.System) (*harness.Instance, arrivals, error)
+}
+
+var relaying = way{
+	rcpt: func(int) string { return "rcpt@sink.example.test" },
+	start: func(system harness.System) (*harness.Instance, arrivals, error) {
+		sink, err := startSink()
+		if err != nil {
+			return nil, nil, err
+		}
+		i, err := begin(harness.Config{System: system, Main: relayMain,
+			Values: map[string]string{"SINK": fmt.Sprint(sink.port)}})
+		if err != nil {
+			sink.stop()
+			return nil, nil, err
+		}
+		return i, sink, nil
+	},
+}
+
+var storing = way{
+	rcpt: func(number int) string { return fmt.Sprintf("u%d@box.example.test", number%boxes) },
+	start: func(system harness.System) (*harness.Instance, arrivals, error) {
+		i, err := begin(harness.Config{System: system, Main: maildirMain, Files: map[string]string{"boxes": boxTable()}})
+		if err != nil {
+			return nil, nil, err
+		}
+		m, err := watchMailboxes(i)
+		if err != nil {
+			i.Stop()
+			return nil, nil, err
+		}
+		return i, m, nil
+	},
+}
+
+// begin makes a system and starts it.
+func begin(c harness.Config) (*harness.Instance, error) {
+	i, err := harness.New(c)
 	if err != nil {
-		return f, err
+		return nil, err
 	}
-	defer sink.stop()
-	i, err := harness.New(harness.Config{System: system, Main: relayMain,
-		Values: map[string]string{"SINK": fmt.Sprint(sink.port)}})
+	if err := i.Start(); err != nil {
+		i.Stop()
+		return nil, err
+	}
+	return i, nil
+}
+
+// once starts a system, drives one load through it, and stops it.
+func once(system harness.System, s setting, messages int, w way, keep bool) (f figures, err error) {
+	i, out, err := w.start(system)
 	if err != nil {
 		return f, err
 	}
 	defer i.Stop()
-	if err := i.Start(); err != nil {
-		return f, err
-	}
+	defer out.stop()
 	// One message outside the count: processes are started, files are open.
-	if _, err := send(i.Port, newMessage("warm", s.Size), 1, 1, false); err != nil {
+	if _, err := send(i.Port, newMessage("warm", s.Size), w.rcpt, 1, 1, false); err != nil {
 		return f, err
 	}
-	if err := sink.waitFor(1, 20*time.Second); err != nil {
+	if err := out.waitFor(1, 20*time.Second); err != nil {
 		return f, err
 	}
 	before, err := treeCPU(i.MasterPID())
@@ -69,15 +114,15 @@ func once(system harness.System, s setting, messages int, keep bool) (f figures,
 	}
 	peak := watchPSS(i.MasterPID())
 	start := time.Now()
-	latencies, err := send(i.Port, newMessage("load", s.Size), s.Sessions, messages, keep)
+	latencies, err := send(i.Port, newMessage("load", s.Size), w.rcpt, s.Sessions, messages, keep)
 	if err != nil {
 		return f, fmt.Errorf("%w\n%s", err, tail(i.LogText()))
 	}
-	if err := sink.waitFor(messages+1, 2*time.Minute); err != nil {
-		f.Missing = messages + 1 - sink.distinct()
+	if err := out.waitFor(messages+1, 2*time.Minute); err != nil {
+		f.Missing = messages + 1 - out.distinct()
 		return f, nil
 	}
-	elapsed := sink.last().Sub(start)
+	elapsed := out.last().Sub(start)
 	after, err := treeCPU(i.MasterPID())
 	if err != nil {
 		return f, err
@@ -86,7 +131,7 @@ func once(system harness.System, s setting, messages int, keep bool) (f figures,
 	f.Rate = float64(messages) / elapsed.Seconds()
 	f.CPU = (after - before).Seconds() * 1000 / float64(messages)
 	f.P50, f.P95 = percentile(latencies, 50), percentile(latencies, 95)
-	f.Double = sink.received() - sink.distinct()
+	f.Double = out.received() - out.distinct()
 	return f, nil
 }
 

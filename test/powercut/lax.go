@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"posthaste/test/harness"
+	"posthaste/test/process"
 	"posthaste/test/traffic"
 )
 
@@ -33,7 +34,7 @@ func (p *round) skipMailboxSyncs() (stop func(), err error) {
 	if err := p.store.settle(); err != nil {
 		return nil, err
 	}
-	broker := p.instance.Processes("broker")
+	broker := process.Role(p.instance.MasterPID(), "broker")
 	if len(broker) != 1 {
 		return nil, fmt.Errorf("%d processes are the broker", len(broker))
 	}

@@ -49,6 +49,29 @@ func Command(pid int) []string {
 	return strings.Split(strings.TrimRight(string(b), "\x00"), "\x00")
 }
 
+// Role are the processes below root that play a role: ours name it in their last
+// word, the real Postfix's in their first.
+func Role(root int, role string) (found []int) {
+	for _, pid := range Tree(root) {
+		words := Command(pid)
+		if len(words) > 0 && (words[len(words)-1] == role || filepath.Base(words[0]) == role) {
+			found = append(found, pid)
+		}
+	}
+	return found
+}
+
+// Threads are the threads of a process; none when it is gone.
+func Threads(pid int) (threads []int) {
+	dirs, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/[0-9]*", pid))
+	for _, dir := range dirs {
+		if thread, err := strconv.Atoi(filepath.Base(dir)); err == nil {
+			threads = append(threads, thread)
+		}
+	}
+	return threads
+}
+
 // Gone tells whether a process has ended with all its threads. One that was
 // killed lives on, with its sockets and locks, while a thread waits for the
 // disk.
@@ -57,6 +80,5 @@ func Gone(pid int) bool {
 	if len(f) == 0 {
 		return true
 	}
-	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", pid))
-	return f[0] == "Z" && (err != nil || len(threads) <= 1)
+	return f[0] == "Z" && len(Threads(pid)) <= 1
 }

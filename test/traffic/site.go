@@ -15,20 +15,7 @@ import (
 
 // Main is a relay with some mailboxes of its own. Deferred mail is tried again
 // soon; everything else about restarts is as it comes. Values fills it in.
-const Main = `relayhost = [127.0.0.1]:@SINK@
-mydestination =
-local_recipient_maps =
-virtual_mailbox_domains = ` + BoxDomain + `
-virtual_mailbox_base = @DIR@/mail
-virtual_mailbox_maps = inline:{@BOXES@}
-virtual_minimum_uid = 1
-virtual_uid_maps = static:@UID@
-virtual_gid_maps = static:@GID@
-smtpd_client_connection_count_limit = 0
-in_flow_delay = 0
-queue_run_delay = 1s
-minimal_backoff_time = 1s
-maximal_backoff_time = 2s
+const Main = harness.RelayMain + `mydestination =
 notify_classes = 2bounce
 `
 
@@ -48,7 +35,7 @@ func (s *Sink) Values() map[string]string {
 	for n := range Boxes {
 		maps = append(maps, fmt.Sprintf("%s@%s=%s/", Box(n), BoxDomain, Box(n)))
 	}
-	return map[string]string{"SINK": fmt.Sprint(s.Port), "BOXES": strings.Join(maps, ", ")}
+	return map[string]string{"SINK": fmt.Sprint(s.Port), "BOXES": strings.Join(maps, ", "), "BOXDOMAIN": BoxDomain}
 }
 
 // ReadMailboxes books what lies in the maildirs of a directory, and returns how

@@ -31,8 +31,6 @@ type Params struct {
 	AlternateDirs  []string      `cf:"alternate_config_directories" default:"" doc:"Configuration directories that users may name with -c, read from the default main.cf."`
 	InstanceDirs   []string      `cf:"multi_instance_directories" default:"" doc:"Configuration directories of further instances, which users may name with -c."`
 	TriggerTimeout time.Duration `cf:"trigger_timeout" default:"10s" doc:"Time limit for waking a service."`
-	VERPDelimiters string        `cf:"default_verp_delimiters" default:"+=" doc:"Delimiters of sendmail -XV."`
-	VERPAllowed    string        `cf:"verp_delimiter_filter" default:"-=+" doc:"Characters that may be VERP delimiters."`
 	FixLineEndings string        `cf:"sendmail_fix_line_endings" default:"always" doc:"When sendmail takes CR LF for a line end: always, strict, never."`
 	PublicShowq    string        `cf:"showq_service_name" default:"showq" doc:"Name of the service that lists the queue."`
 	PublicFlush    string        `cf:"flush_service_name" default:"flush" doc:"Name of the service that starts deliveries on demand."`

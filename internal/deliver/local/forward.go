@@ -50,7 +50,11 @@ func (j *job) sendOn(ctx context.Context, p place) {
 	}
 	for _, o := range j.outgoing {
 		if j.probing() {
-			j.add(p, mail.Status{Action: mail.Deliverable, Code: "2.0.0", Reason: "forwards to " + string(o.recipients[0].Address)})
+			for _, r := range o.recipients {
+				to := p
+				to.address = r.Address
+				j.add(to, mail.Status{Action: mail.Deliverable, Code: "2.0.0", Reason: "forwards to " + string(r.Address)})
+			}
 			continue
 		}
 		env := j.request.Envelope
@@ -68,7 +72,7 @@ func (j *job) sendOn(ctx context.Context, p place) {
 		var refused *mail.Error
 		switch {
 		case err == nil:
-			j.add(p, mail.Status{Action: mail.Expanded, Code: "2.0.0", Reason: "forwarded as " + string(id)})
+			j.add(p, mail.Status{Action: mail.Relayed, Code: "2.0.0", Reason: "forwarded as " + string(id)})
 		case errors.As(err, &refused) && !refused.Temporary():
 			j.add(p, refused.Status())
 		default:

@@ -28,7 +28,10 @@ type Deps struct {
 	Tables     table.Opener // may be nil when no parameter names a table
 	Interfaces []netip.Addr // the addresses of inet_interfaces
 	Proxies    []netip.Addr // the addresses of proxy_interfaces
-	Relayhost  string       // the relayhost parameter: its faults never return mail
+	// Transcript takes sessions in which a server broke the protocol; nil: the
+	// postmaster does not want to be told (notify_classes).
+	Transcript func(ctx context.Context, t Transcript) error
+	Relayhost  string // the relayhost parameter: its faults never return mail
 }
 
 // Agent delivers by SMTP or LMTP. It implements deliver.Agent; Close ends it.

@@ -87,6 +87,7 @@ func (d *delivery) open(p *peer, loops bool) (*session, *failure) {
 	} else {
 		s.quit() // RFC 5321 section 4.1.1.10: also after a refusal
 	}
+	s.closeHistory(d.ctx, d.req.Envelope.Sender)
 	f.status.Relay = p.relay()
 	return nil, f
 }

@@ -85,6 +85,7 @@ func (t *transaction) copyContent() error {
 			return err
 		}
 	}
+	t.session.remember("Out: ", []byte("."))
 	return out.End()
 }
 

@@ -180,9 +180,11 @@ func (d *delivery) use(s *session, h *hop, final bool) bool {
 	}
 	if d.ctx.Err() == nil && d.keeps(s, h) {
 		s.hopKey = h.key()
+		s.closeHistory(d.ctx, d.req.Envelope.Sender)
 		d.agent.cache.put(s)
 	} else {
 		s.quit()
+		s.closeHistory(d.ctx, d.req.Envelope.Sender)
 	}
 	return true
 }

@@ -86,6 +86,7 @@ func (s *session) refused(r *smtp.ServerReply, command string) *failure {
 // and the connection closed. (Postfix returns the mail with 5.5.0.)
 func (s *session) replied(r *smtp.ServerReply, format string, args ...any) *failure {
 	f := local(r.Enhanced, format, args...)
+	s.history.broken = s.history.broken || improper(r.Code)
 	if c := r.Class(); c != 4 && c != 5 {
 		f.status.Code = "4.5.0"
 		f.status.Reason = "Protocol error: " + f.status.Reason

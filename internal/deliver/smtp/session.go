@@ -24,6 +24,8 @@ type session struct {
 	broken  bool      // must not be used further; closed without QUIT
 	closing bool      // the server said that it will close: not kept
 
+	history history
+
 	wait  time.Duration // time limit for the reply that is being read
 	armed bool          // the deadline for it is set
 
@@ -77,6 +79,7 @@ func (s *session) flush(limit time.Duration) error {
 	if err := s.conn.SetWriteDeadline(deadline(limit)); err != nil {
 		return err
 	}
+	s.remember("Out: ", s.out)
 	_, err := s.conn.Write(s.out)
 	s.out = s.out[:0]
 	return err
@@ -85,6 +88,15 @@ func (s *session) flush(limit time.Duration) error {
 // reply reads one reply; each sees its lines unless it is nil.
 func (s *session) reply(limit time.Duration, each func([]byte)) (*smtp.ServerReply, error) {
 	s.wait, s.armed = limit, false
+	if s.agent.deps.tells() {
+		inner := each
+		each = func(line []byte) {
+			s.remember("In:  ", line)
+			if inner != nil {
+				inner(line)
+			}
+		}
+	}
 	r, err := s.replies.Read(each)
 	if err != nil {
 		return nil, err

@@ -3,22 +3,26 @@ package user
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"os"
+	"runtime"
+	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 
+	"posthaste/internal/ipc"
 	"posthaste/internal/mail"
 )
 
 // ChildFD is the descriptor number of the socket in a process made by the broker.
 const ChildFD = 3
 
-// Child is the life of a process made by the broker: it serves requests from
-// its socket until the other end is closed. It refuses to work as root, so a
-// mistake of the broker harms nobody.
+// Child is the life of a process made by the broker: it serves the lanes that
+// come over its socket until the other end is closed and the lanes are. It
+// refuses to work as root, so a mistake of the broker harms nobody.
 func Child(ctx context.Context) error {
 	if os.Getuid() == 0 || os.Geteuid() == 0 || os.Getgid() == 0 || os.Getegid() == 0 {
 		return errors.New("user-child: will not run with superuser rights")
@@ -29,7 +33,39 @@ func Child(ctx context.Context) error {
 	if err := unix.CloseRange(ChildFD, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC); err != nil {
 		return os.NewSyscallError("close_range", err)
 	}
-	return Serve(ctx, os.NewFile(ChildFD, "planner"))
+	runtime.GOMAXPROCS(syncing)
+	control, err := newConn(os.NewFile(ChildFD, "planner"))
+	if err != nil {
+		return err
+	}
+	defer control.Close()
+	return serveLanes(ctx, control)
+}
+
+// syncing is how many threads may wait for the disk before the runtime has to
+// notice that they do.
+const syncing = 8
+
+// serveLanes serves the sockets that come over control, each on its own.
+func serveLanes(ctx context.Context, control *ipc.Conn) error {
+	var lanes sync.WaitGroup
+	defer lanes.Wait()
+	for {
+		_, sockets, err := control.Receive()
+		for _, s := range sockets {
+			lanes.Go(func() {
+				if err := Serve(ctx, s); err != nil {
+					fmt.Fprintln(os.Stderr, "user-child:", err)
+				}
+			})
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		}
+	}
 }
 
 // Serve answers requests that come over a unix stream socket with the rights

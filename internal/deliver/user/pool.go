@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -16,30 +17,42 @@ import (
 	"posthaste/internal/mailbox"
 )
 
-// Pool is the Worker that asks a broker for children. A child works on one
-// request at a time and is kept for a while for the next one of its user.
+// Pool is the Worker that asks a broker for children. A child works on the
+// requests of its user over lanes, one request at a time on each, and is kept
+// for a while for the next ones.
 type Pool struct {
 	broker *net.UnixConn
 	idle   time.Duration
-	slots  chan struct{} // one token per child that lives, idle or busy
+	slots  chan struct{} // one token per lane, idle or busy
 
 	ask sync.Mutex // one question to the broker at a time
 
-	mu     sync.Mutex // guards what follows
-	free   map[Identity][]*child
-	closed bool
+	mu       sync.Mutex // guards what follows
+	free     map[Identity][]*lane
+	children map[Identity][]*child
+	closed   bool
 }
 
-// child is a process of another user and our end of its socket. It belongs
-// either to one request or to the pool's list of free ones.
+// child is a process of another user.
 type child struct {
+	control *ipc.Conn // tells it of lanes; it ends when this is closed
+	lanes   int       // guarded by Pool.mu
+}
+
+// maxLanes bounds the requests that one child works on at a time.
+const maxLanes = 20
+
+// lane is our end of a socket to a child. It belongs either to one request or to
+// the pool's list of free ones.
+type lane struct {
 	as    Identity
+	child *child
 	conn  *ipc.Conn
 	timer *time.Timer // closes it when it was idle for long; set while free
 }
 
-// NewPool takes over the socket to a broker. At most most children live at a
-// time (0: 50); one that was idle for the given time (0: 5 s) is let go.
+// NewPool takes over the socket to a broker. At most most requests are worked on
+// at a time (0: 50); a lane that was idle for the given time (0: 5 s) is closed.
 func NewPool(broker *os.File, most int, idle time.Duration) (*Pool, error) {
 	c, err := unixConn(broker)
 	if err != nil {
@@ -51,14 +64,16 @@ func NewPool(broker *os.File, most int, idle time.Duration) (*Pool, error) {
 	if idle <= 0 {
 		idle = 5 * time.Second
 	}
-	return &Pool{broker: c, idle: idle, slots: make(chan struct{}, most), free: make(map[Identity][]*child)}, nil
+	return &Pool{broker: c, idle: idle, slots: make(chan struct{}, most),
+		free: make(map[Identity][]*lane), children: make(map[Identity][]*child)}, nil
 }
 
-// Close lets all idle children go; busy ones go when their work is done.
+// Close closes all idle lanes; busy ones are closed when their work is done, and
+// children end with their last lane.
 func (p *Pool) Close() error {
 	p.mu.Lock()
 	p.closed = true
-	var all []*child
+	var all []*lane
 	for as, list := range p.free {
 		all = append(all, list...)
 		delete(p.free, as)
@@ -88,7 +103,7 @@ func (p *Pool) Read(ctx context.Context, as Identity, path string, limit int64) 
 	return r.file, err
 }
 
-// call has one request done by a child. A child that fails to answer is given
+// call has one request done by a child. A lane that fails to answer is given
 // up, and what it did is not known: the delivery is tried again later.
 func (p *Pool) call(ctx context.Context, as Identity, r *request) (reply, error) {
 	if as.UID == 0 || as.GID == 0 {
@@ -118,7 +133,7 @@ func (p *Pool) call(ctx context.Context, as Identity, r *request) (reply, error)
 	return *out, nil
 }
 
-func (c *child) ask(r *request, file *os.File) (*reply, error) {
+func (c *lane) ask(r *request, file *os.File) (*reply, error) {
 	var files []*os.File
 	if file != nil {
 		files = append(files, file)
@@ -138,8 +153,8 @@ func trouble(err error) *mail.Error {
 	return &mail.Error{Reply: 450, Code: "4.3.0", Text: "delivery process is not available", Err: err}
 }
 
-// get takes a free child of the user, or makes one.
-func (p *Pool) get(ctx context.Context, as Identity) (*child, error) {
+// get takes a free lane of the user, or makes one.
+func (p *Pool) get(ctx context.Context, as Identity) (*lane, error) {
 	if c := p.take(as); c != nil {
 		return c, nil
 	}
@@ -153,18 +168,90 @@ func (p *Pool) get(ctx context.Context, as Identity) (*child, error) {
 			return nil, ctx.Err()
 		}
 	}
-	socket, err := p.spawn(ctx, as)
-	if err == nil {
-		var peer *ipc.Conn
-		if peer, err = newConn(socket); err == nil {
-			return &child{as: as, conn: peer}, nil
-		}
+	l, err := p.open(ctx, as)
+	if err != nil {
+		<-p.slots
 	}
-	<-p.slots
-	return nil, err
+	return l, err
 }
 
-func (p *Pool) take(as Identity) *child {
+// open makes a lane to a child that has room, or to a new one.
+func (p *Pool) open(ctx context.Context, as Identity) (*lane, error) {
+	for {
+		c := p.join(as)
+		if c == nil {
+			break
+		}
+		if l, err := p.lane(as, c); err == nil {
+			return l, nil
+		}
+		p.leave(as, c) // it has died
+	}
+	socket, err := p.spawn(ctx, as)
+	if err != nil {
+		return nil, err
+	}
+	control, err := newConn(socket)
+	if err != nil {
+		return nil, err
+	}
+	c := &child{control: control, lanes: 1}
+	p.mu.Lock()
+	p.children[as] = append(p.children[as], c)
+	p.mu.Unlock()
+	l, err := p.lane(as, c)
+	if err != nil {
+		p.leave(as, c)
+	}
+	return l, err
+}
+
+// join reserves a lane of a child that has room.
+func (p *Pool) join(as Identity) *child {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.children[as] {
+		if c.lanes < maxLanes {
+			c.lanes++
+			return c
+		}
+	}
+	return nil
+}
+
+// leave gives a lane back; a child without lanes is let go.
+func (p *Pool) leave(as Identity, c *child) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c.lanes--; c.lanes > 0 {
+		return
+	}
+	c.control.Close()
+	left := slices.DeleteFunc(p.children[as], func(o *child) bool { return o == c })
+	if p.children[as] = left; len(left) == 0 {
+		delete(p.children, as)
+	}
+}
+
+// lane tells a child of a new lane.
+func (p *Pool) lane(as Identity, c *child) (*lane, error) {
+	ours, theirs, err := pair(unix.SOCK_STREAM)
+	if err != nil {
+		return nil, err
+	}
+	defer theirs.Close()
+	conn, err := newConn(ours)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.control.Send(nil, theirs); err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return &lane{as: as, child: c, conn: conn}, nil
+}
+
+func (p *Pool) take(as Identity) *lane {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	list := p.free[as]
@@ -177,7 +264,7 @@ func (p *Pool) take(as Identity) *child {
 }
 
 // remove takes c off the free list; p.mu is held.
-func (p *Pool) remove(c *child) bool {
+func (p *Pool) remove(c *lane) bool {
 	list := p.free[c.as]
 	for i, have := range list {
 		if have != c {
@@ -194,8 +281,8 @@ func (p *Pool) remove(c *child) bool {
 	return false
 }
 
-// put makes a child free for its user's next request.
-func (p *Pool) put(c *child) {
+// put makes a lane free for its user's next request.
+func (p *Pool) put(c *lane) {
 	p.mu.Lock()
 	if p.closed || len(p.slots) == cap(p.slots) {
 		// Others may be waiting for a slot.
@@ -208,7 +295,7 @@ func (p *Pool) put(c *child) {
 	p.mu.Unlock()
 }
 
-func (p *Pool) expire(c *child) {
+func (p *Pool) expire(c *lane) {
 	p.mu.Lock()
 	mine := p.remove(c)
 	p.mu.Unlock()
@@ -217,10 +304,10 @@ func (p *Pool) expire(c *child) {
 	}
 }
 
-// evict lets any one idle child go, to make room.
+// evict closes any one idle lane, to make room.
 func (p *Pool) evict() {
 	p.mu.Lock()
-	var victim *child
+	var victim *lane
 	for _, list := range p.free {
 		victim = list[0]
 		break
@@ -234,8 +321,9 @@ func (p *Pool) evict() {
 	}
 }
 
-func (p *Pool) drop(c *child) {
+func (p *Pool) drop(c *lane) {
 	c.conn.Close()
+	p.leave(c.as, c.child)
 	<-p.slots
 }
 

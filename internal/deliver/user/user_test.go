@@ -81,7 +81,7 @@ func served(t *testing.T) Worker {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &child{conn: conn}
+	c := &lane{conn: conn}
 	t.Cleanup(func() {
 		conn.Close()
 		if err := <-done; err != nil {
@@ -91,7 +91,7 @@ func served(t *testing.T) Worker {
 	return socketWorker{c}
 }
 
-type socketWorker struct{ c *child }
+type socketWorker struct{ c *lane }
 
 func (s socketWorker) call(r *request) (reply, error) {
 	file, err := r.contentFile()
@@ -305,7 +305,45 @@ func TestPoolSharesChildren(t *testing.T) {
 	}
 	wait.Wait()
 	if n := len(p.slots); n > 2 {
-		t.Errorf("%d children", n)
+		t.Errorf("%d lanes", n)
+	}
+}
+
+// Requests of one user are worked on at the same time, by one process; other
+// users have others.
+func TestPoolLanes(t *testing.T) {
+	needRoot(t)
+	p := testPool(t, 30)
+	dir := t.TempDir()
+	open(t, dir, stranger)
+	meet := "echo $PPID; touch " + dir + "/$$; until [ $(ls " + dir + " | wc -l) = 8 ]; do sleep 0.05; done"
+	pids := make(chan string, 8)
+	var wait sync.WaitGroup
+	if _, err := p.Read(context.Background(), stranger, "/etc/hostname", 10); err != nil {
+		t.Fatal(err)
+	}
+	for range 8 {
+		wait.Go(func() {
+			out, err := p.Run(context.Background(), stranger, command(t, meet))
+			if err != nil || out.Exit != 0 || out.TimedOut {
+				t.Errorf("%+v %v", out, err)
+			}
+			pids <- string(out.Output)
+		})
+	}
+	wait.Wait()
+	close(pids)
+	all := map[string]bool{}
+	for pid := range pids {
+		all[pid] = true
+	}
+	if len(all) != 1 {
+		t.Errorf("processes %v", all)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if c := p.children[stranger]; len(c) != 1 || c[0].lanes != len(p.slots) {
+		t.Errorf("%d children, %d slots", len(c), len(p.slots))
 	}
 }
 

@@ -45,6 +45,7 @@ func (s *session) noRecipients() smtp.Reply {
 	if !s.tx.open {
 		return bad(503, "5.5.1", "Error: need RCPT command")
 	}
+	s.blame(0) // that they were refused has its own class
 	return bad(554, "5.5.1", "Error: no valid recipients")
 }
 
@@ -112,6 +113,7 @@ func (s *session) copyContent(next func() ([]byte, bool, error)) (refusal *smtp.
 		}
 		if limit > 0 && s.tx.size > limit {
 			s.srv.deps.Log.Warning("%s: queue file size limit exceeded", s.queueID())
+			s.blame(mail.TroubleBounce)
 			refusal = &smtp.Reply{Code: 552, Enhanced: "5.3.4", Text: "Error: message file too big"}
 			continue
 		}
@@ -154,6 +156,7 @@ func (s *session) refuseBareLF() smtp.Reply {
 // Nothing of the transaction is left, whatever the outcome.
 func (s *session) finish(refusal *smtp.Reply, done string) smtp.Reply {
 	defer s.endTransaction()
+	defer s.closeHistory(s.srv.p.HistoryThreshold)
 	s.where = endOfMessage
 	if refusal == nil {
 		refusal = s.srv.check.EndOfMessage(s.ctx, s.dataRequest(endOfMessage))
@@ -168,7 +171,7 @@ func (s *session) finish(refusal *smtp.Reply, done string) smtp.Reply {
 		return s.failure(err)
 	}
 	s.tx.msg = nil
-	s.errors, s.junk, s.tiny = 0, 0, 0
+	s.errors, s.junk, s.tiny, s.history.trouble = 0, 0, 0, 0
 	return smtp.Reply{Code: 250, Enhanced: "2.0.0", Text: done + id}
 }
 

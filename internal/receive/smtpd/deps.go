@@ -69,6 +69,10 @@ type Deps struct {
 	// keeps strangers in step with the protocol does not apply. Resolver,
 	// Class and IsOwn are not used.
 	StandAlone bool
+	// Wanted are the problems of which the postmaster is sent a Transcript;
+	// none: Transcript is not called.
+	Wanted     mail.Trouble
+	Transcript func(ctx context.Context, t Transcript) error
 	// Anvil counts clients; rows of master.cf share it. nil: one of its own.
 	Anvil *Anvil
 }

@@ -41,6 +41,7 @@ func (s *session) cmdRSET(args string) smtp.Reply {
 	if args != "" {
 		return smtp.Reply{Code: 501, Enhanced: "5.5.4", Text: "Syntax: RSET"}
 	}
+	s.closeHistory(s.srv.p.HistoryThreshold)
 	s.endTransaction()
 	return smtp.Reply{Code: 250, Enhanced: "2.0.0", Text: "Ok"}
 }
@@ -49,6 +50,7 @@ func (s *session) cmdMAIL(args string) smtp.Reply {
 	p := &s.srv.p
 	switch {
 	case s.helo == "" && p.HeloRequired:
+		s.blame(mail.TroublePolicy)
 		return bad(503, "5.5.1", "Error: send HELO/EHLO first")
 	case s.tx.open:
 		return bad(503, "5.5.1", "Error: nested MAIL command")
@@ -78,6 +80,9 @@ func (s *session) cmdMAIL(args string) smtp.Reply {
 	if p.StrictSMTPUTF8 && !params.SMTPUTF8 && !mail.IsASCII(string(sender)) {
 		return bad(553, "5.6.7", "Must declare SMTPUTF8 to send unicode address")
 	}
+	if params.HasVERP && sender == "" {
+		return bad(503, "5.5.4", "Error: XVERP requires non-null sender")
+	}
 	now := time.Now()
 	tx := transaction{open: true, params: params, env: s.envelope(sender, &params, now)}
 	old := s.tx
@@ -98,7 +103,7 @@ func (s *session) cmdMAIL(args string) smtp.Reply {
 func (s *session) envelope(sender mail.Address, params *smtp.MailParams, now time.Time) mail.Envelope {
 	e := mail.Envelope{
 		Sender: sender, EnvelopeID: params.EnvID, Return: params.Return, Encoding: params.Encoding,
-		Arrival: now, Created: now,
+		VERP: params.VERP, Arrival: now, Created: now,
 		Origin: mail.Origin{Client: s.client, Logged: s.client, ServerAddress: s.local, ServerPort: s.port, Remote: s.rewrite},
 	}
 	if params.SMTPUTF8 {
@@ -113,10 +118,19 @@ func (s *session) envelope(sender mail.Address, params *smtp.MailParams, now tim
 // mailParam takes one parameter of MAIL.
 func (s *session) mailParam(params *smtp.MailParams, word string) *smtp.Reply {
 	err := params.Set(word)
-	if err == nil && (params.SMTPUTF8 && s.off&kwSMTPUTF8 != 0 || params.HasVERP) {
+	if err == nil && (params.SMTPUTF8 && s.off&kwSMTPUTF8 != 0 || params.HasVERP && !s.verp) {
 		err = smtp.ErrParamUnknown
 	}
+	if err == nil && params.HasVERP {
+		if params.VERP == "" && !strings.Contains(word, "=") {
+			params.VERP = s.srv.p.Common.VERPDelimiters
+		}
+		if !s.srv.p.Common.VERPAllows(params.VERP) {
+			return &smtp.Reply{Code: 501, Enhanced: "5.5.4", Text: "Error: XVERP needs two characters from " + s.srv.p.Common.VERPAllowed}
+		}
+	}
 	if params.UsesDSN && s.off&kwDSN != 0 {
+		s.blame(mail.TroublePolicy)
 		return &smtp.Reply{Code: 501, Enhanced: "5.7.1", Text: "DSN support is disabled"}
 	}
 	switch {
@@ -139,6 +153,7 @@ func (s *session) mailParam(params *smtp.MailParams, word string) *smtp.Reply {
 func (s *session) checkSize(q *restrictions.Request, size int64) *smtp.Reply {
 	limit := s.srv.p.Common.MessageSizeLimit
 	if limit > 0 && size > limit {
+		s.blame(mail.TroublePolicy)
 		r := bad(552, "5.3.4", "Message size exceeds fixed limit")
 		q.Report("reject", r.String())
 		return &r
@@ -159,6 +174,7 @@ func (s *session) checkSize(q *restrictions.Request, size int64) *smtp.Reply {
 		return nil
 	}
 	s.srv.deps.Log.Warning("not enough free space in mail queue: %d bytes < 1.5*message size limit", free)
+	s.blame(mail.TroubleResource)
 	r := bad(452, "4.3.1", "Insufficient system storage")
 	q.Report("reject", r.String())
 	return &r
@@ -214,6 +230,7 @@ func (s *session) cmdRCPT(args string) smtp.Reply {
 	if s.limits.Recipients > 0 && s.tx.rcpts >= s.limits.Recipients {
 		s.tx.overshoot++
 		s.tx.overshot = s.tx.overshoot <= s.limits.RecipientOvershoot
+		s.blame(mail.TroublePolicy)
 		return bad(452, "4.5.3", "Error: too many recipients")
 	}
 	q := s.request("RCPT")
@@ -252,6 +269,7 @@ func (s *session) openMessage() error {
 func (s *session) rcptParam(params *smtp.RcptParams, word string) *smtp.Reply {
 	err := params.Set(word)
 	if params.UsesDSN && s.off&kwDSN != 0 {
+		s.blame(mail.TroublePolicy)
 		return &smtp.Reply{Code: 501, Enhanced: "5.7.1", Text: "DSN support is disabled"}
 	}
 	switch {
@@ -268,6 +286,7 @@ func (s *session) rcptParam(params *smtp.RcptParams, word string) *smtp.Reply {
 // failure turns an error of the door into a reply. What is not meant for the
 // client stays in the log.
 func (s *session) failure(err error) smtp.Reply {
+	s.blame(troubleOf(err))
 	var me *mail.Error
 	if !errors.As(err, &me) {
 		s.srv.deps.Log.Warning("%s: queue file write error: %v", s.queueID(), err)
@@ -294,6 +313,7 @@ func bad(code int, enhanced, text string) smtp.Reply {
 func (s *session) cmdVRFY(args string) smtp.Reply {
 	p := &s.srv.p
 	if p.DisableVRFY {
+		s.blame(mail.TroublePolicy)
 		return bad(502, "5.5.1", "VRFY command is disabled")
 	}
 	utf8 := false

@@ -20,13 +20,14 @@ const (
 	kwDSN
 	kwSMTPUTF8
 	kwChunking
+	kwVERP
 	kwSilent // silent-discard: no log line
 )
 
 var keywordNames = map[string]keywords{
 	"PIPELINING": kwPipelining, "SIZE": kwSize, "VRFY": kwVRFY, "ETRN": kwETRN,
 	"ENHANCEDSTATUSCODES": kwEnhanced, "8BITMIME": kw8BitMIME, "DSN": kwDSN,
-	"SMTPUTF8": kwSMTPUTF8, "CHUNKING": kwChunking, "SILENT-DISCARD": kwSilent,
+	"SMTPUTF8": kwSMTPUTF8, "CHUNKING": kwChunking, "XVERP": kwVERP, "SILENT-DISCARD": kwSilent,
 }
 
 // discarded are the keywords this client is not to see. A table that cannot be
@@ -94,12 +95,17 @@ func (s *session) cmdEHLO(args string) smtp.Reply {
 		add(kwVRFY, "VRFY")
 	}
 	add(kwETRN, "ETRN")
+	if s.verp {
+		add(kwVERP, "XVERP")
+	}
 	add(kwEnhanced, "ENHANCEDSTATUSCODES")
 	add(kw8BitMIME, "8BITMIME")
 	add(kwDSN, "DSN")
 	add(kwSMTPUTF8, "SMTPUTF8")
 	add(kwChunking, "CHUNKING")
+	from := len(s.link.out)
 	s.link.out = smtp.AppendMultiline(s.link.out, 250, offer)
+	s.rememberReplies(from)
 	return smtp.Reply{}
 }
 
@@ -116,6 +122,7 @@ func (s *session) hello(args string, esmtp bool) *smtp.Reply {
 	if r := s.srv.check.HeloCommand(s.ctx, q); r != nil {
 		return r
 	}
+	s.closeHistory(s.srv.p.HistoryThreshold)
 	s.helo, s.esmtp = name, esmtp
 	s.client.Helo, s.client.Protocol = name, "SMTP"
 	if esmtp {

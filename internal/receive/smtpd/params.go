@@ -30,6 +30,8 @@ type Params struct {
 	PeernameLookup      bool     `cf:"smtpd_peername_lookup" default:"yes" doc:"Look up the name of the client."`
 	LocalRewriteClients []string `cf:"local_header_rewrite_clients" default:"permit_inet_interfaces" doc:"Clients whose headers are completed with our domain."`
 	QueueMinFree        int64    `cf:"queue_minfree" default:"0" unit:"bytes" doc:"Free space below which no mail is accepted; 0: 1.5 times message_size_limit."`
+	VERPClients         string   `cf:"smtpd_authorized_verp_clients" default:"$authorized_verp_clients" doc:"Clients that may ask for a sender address per recipient with XVERP (match list)."`
+	HistoryThreshold    int      `cf:"smtpd_history_flush_threshold" default:"100" doc:"Lines of a session's transcript beyond which it begins anew at EHLO, RSET and the end of a message."`
 	ClientPortLogging   bool     `cf:"smtpd_client_port_logging" default:"no" doc:"Log the client's port too."`
 }
 

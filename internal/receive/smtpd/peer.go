@@ -52,6 +52,7 @@ func (s *session) identify() {
 		return // no limit, a bare line feed ends a line, and headers are completed
 	}
 	s.limited = !s.inList(s.srv.noLimits.Match)
+	s.verp = s.inList(s.srv.verp.Match)
 	s.bareLF = s.srv.bareLF
 	if s.bareLF != bareLFAllow && s.inList(s.srv.oldLF.Match) {
 		s.bareLF = bareLFAllow
@@ -152,6 +153,7 @@ func (s *session) request(where string) *restrictions.Request {
 		HasSender: s.tx.open, Sender: s.tx.env.Sender, Recipients: s.tx.rcpts,
 		Pipelined: s.pending, Deferred: &s.deferred, Actions: &s.tx.actions,
 	}
+	q.Blame = s.blame
 	q.Report = func(kind, text string) { s.logPolicy(q, kind, text) }
 	return q
 }

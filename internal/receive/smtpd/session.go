@@ -33,6 +33,7 @@ type session struct {
 	rewrite  bool // the client is not local: Origin.Remote
 	bareLF   bareLFMode
 	off      keywords // EHLO keywords not offered
+	verp     bool     // the client may ask for VERP
 
 	helo  string
 	esmtp bool
@@ -45,6 +46,7 @@ type session struct {
 	junk     int
 	tiny     int // BDAT commands with next to nothing in them
 	small    []byte
+	history  history
 	ahead    bool  // input that came too early was logged
 	unread   int64 // bytes of content before an abnormal end
 	reason   string
@@ -80,6 +82,7 @@ func (s *session) serve() {
 	}
 	s.logReason()
 	s.link.flush()
+	s.closeHistory(0)
 }
 
 // guard ends a session in which the program failed; others go on.
@@ -98,6 +101,7 @@ func (s *session) loop() {
 	for {
 		if s.errors >= s.limits.HardErrors {
 			s.reason = "too many errors"
+			s.blame(mail.TroubleProtocol)
 			s.reply(smtp.Reply{Code: 421, Enhanced: "4.7.0", Text: s.myname() + " Error: too many errors"})
 			return
 		}
@@ -116,7 +120,7 @@ func (s *session) loop() {
 			s.readError(err)
 			return
 		}
-		s.tally(v, r)
+		s.judge(s.tally(v, r))
 		if r.Code != 0 {
 			s.reply(r)
 		}
@@ -130,20 +134,22 @@ func (s *session) loop() {
 	}
 }
 
-// tally counts a command for the disconnect line and for the error limit.
-func (s *session) tally(v verb, r smtp.Reply) {
+// tally counts a command for the disconnect line and for the error limit, and
+// tells whether it failed.
+func (s *session) tally(v verb, r smtp.Reply) bool {
 	if v == verbNone {
 		s.errors++
-		return
+		return true
 	}
 	s.counts[v].all++
 	failed := r.Code >= 400 || r.Code == 0 && s.reason != "" || v == verbUnknown
 	if !failed || s.tx.overshot {
 		s.counts[v].ok++
 		s.tx.overshot = false
-		return
+		return false
 	}
 	s.errors++
+	return r.Code != 0
 }
 
 // command interprets one line.
@@ -163,6 +169,7 @@ func (s *session) command(line []byte, end smtp.LineEnd) (verb, smtp.Reply) {
 		return verbNone, smtp.Reply{Code: 500, Enhanced: "5.5.2", Text: "Error: bad UTF-8 syntax"}
 	}
 	text := string(line)
+	s.remember("In:  ", line)
 	name, args := smtp.SplitCommand(text)
 	if name == "" {
 		s.where = "UNKNOWN"
@@ -181,6 +188,7 @@ func (s *session) command(line []byte, end smtp.LineEnd) (verb, smtp.Reply) {
 		return v, r
 	}
 	if s.denied && v != verbQUIT {
+		s.blame(mail.TroublePolicy)
 		return v, bad(503, "5.7.0", "Error: access denied for "+s.named)
 	}
 	if v.isJunk() {
@@ -222,9 +230,13 @@ func (s *session) run(v verb, args string) smtp.Reply {
 	case verbAUTH:
 		return smtp.Reply{Code: 503, Enhanced: "5.5.1", Text: "Error: authentication not enabled"}
 	case verbXCLIENT, verbXFORWARD:
+		if s.tx.open {
+			return bad(503, "5.5.1", "Error: MAIL transaction in progress")
+		}
 		if args == "" {
 			return bad(501, "5.5.4", "Syntax: "+verbNames[v]+" attribute=value...")
 		}
+		s.blame(mail.TroublePolicy)
 		return smtp.Reply{Code: 550, Enhanced: "5.7.0", Text: "Error: insufficient authorization"}
 	}
 	return smtp.Reply{Code: 500, Enhanced: "5.5.2", Text: "Error: command not recognized"}
@@ -236,7 +248,9 @@ func (s *session) reply(r smtp.Reply) {
 	if s.limits.SoftErrors > 0 && s.errors >= s.limits.SoftErrors {
 		sleep(s.ctx, s.limits.ErrorSleep)
 	}
+	from := len(s.link.out)
 	s.link.out = r.Append(s.link.out)
+	s.rememberReplies(from)
 }
 
 // readError ends the session after a failed read.

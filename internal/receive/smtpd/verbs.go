@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"strings"
 
+	"posthaste/internal/mail"
 	"posthaste/internal/maillog"
 	"posthaste/internal/protocol/smtp"
 )
@@ -142,6 +143,7 @@ func (s *session) admit() bool {
 	}
 	if s.pending() {
 		if r, stop := s.outOfStep(); stop {
+			s.blame(mail.TroubleProtocol)
 			s.reply(r)
 			return false
 		}
@@ -171,6 +173,7 @@ func (s *session) tooMany() *smtp.Reply {
 	default:
 		return nil
 	}
+	s.blame(mail.TroublePolicy)
 	s.srv.deps.Log.Warning("Connection %s limit exceeded: %d from %s for service %s", what, n, s.named, s.srv.deps.Service)
 	return &smtp.Reply{Code: 421, Enhanced: "4.7.0",
 		Text: s.myname() + " Error: too many connections from " + s.client.Address, Close: true}
@@ -187,6 +190,7 @@ func (s *session) overRate(e event, limit int, what string) bool {
 	if n <= limit {
 		return false
 	}
+	s.blame(mail.TroublePolicy)
 	s.srv.deps.Log.Warning("%s rate limit exceeded: %d from %s for service %s", what, n, s.named, s.srv.deps.Service)
 	return true
 }

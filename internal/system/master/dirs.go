@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // directory is one of the queue directory, with the mode that `postfix start`
@@ -51,14 +52,33 @@ func makeRoot(path string) error {
 	if err == nil {
 		err = os.Mkdir(path, 0o755)
 	}
+	if err == nil {
+		err = syncDirectory(filepath.Dir(path))
+	}
 	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return fmt.Errorf("queue directory: %w", err)
 	}
 	return nil
 }
 
+// syncDirectory makes the names in a directory durable. A file system that
+// cannot sync directories says EINVAL; there is nothing better to do then.
+func syncDirectory(path string) error {
+	d, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	if err := d.Sync(); err != nil && !errors.Is(err, syscall.EINVAL) {
+		return err
+	}
+	return nil
+}
+
 // makeDirectories makes what is missing in the working directory, which is the
-// queue directory, and the data directory.
+// queue directory, and the data directory. Those of the queue are durable when it
+// returns, also when an earlier start was cut short: mail must not vanish with
+// the directory that it is in.
 func makeDirectories(dataDir string, o owner) error {
 	for _, d := range append(directories[:len(directories):len(directories)], directory{dataDir, 0o700, ownerMail}) {
 		err := os.Mkdir(d.name, d.mode)
@@ -84,6 +104,9 @@ func makeDirectories(dataDir string, o owner) error {
 		if err != nil {
 			return fmt.Errorf("make directory: %w", err)
 		}
+	}
+	if err := syncDirectory("."); err != nil {
+		return fmt.Errorf("queue directory: %w", err)
 	}
 	return nil
 }

@@ -31,7 +31,7 @@ func (p *process) newDoor(q *queue.Queue, bell func(mail.QueueID)) (*door, error
 		return nil, err
 	}
 	d, err := intake.New(params, intake.Deps{
-		Queue: intake.Incoming(q), Maps: address.NewMaps(rewriting, deps), Tables: r.tables, Log: r.log,
+		Queue: intake.Incoming(q), Maps: address.NewMaps(rewriting, deps), Tables: r.tables, Log: r.log, Logs: q,
 		Untaken: func(id mail.QueueID) bool {
 			_, err := q.Stat(queue.Incoming, id)
 			return err == nil

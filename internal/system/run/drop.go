@@ -37,12 +37,14 @@ func drop(env *host.Env, d privilege.Drop) error {
 	return err
 }
 
-// dropInbound: makes files in incoming, hold and journal, reads tables anywhere.
+// dropInbound: makes files in incoming, hold and journal, and notes expanded
+// aliases in trace; reads tables anywhere.
 func dropInbound(env *host.Env) error {
 	return drop(env, privilege.Drop{NoNewPrivileges: true, Sandbox: []privilege.Rule{
 		{Path: "/"}, {Path: "/dev", Access: privilege.ReadWrite},
 		{Path: filepath.Join(env.Spec.QueueDir, "incoming"), Access: privilege.ReadWrite},
 		{Path: filepath.Join(env.Spec.QueueDir, "hold"), Access: privilege.ReadWrite},
+		{Path: filepath.Join(env.Spec.QueueDir, string(queue.TraceLog)), Access: privilege.ReadWrite},
 		{Path: filepath.Join(env.Spec.QueueDir, string(queue.Journal)), Access: privilege.ReadWrite},
 	}})
 }

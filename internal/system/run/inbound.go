@@ -9,9 +9,11 @@ import (
 
 	"posthaste/internal/address"
 	"posthaste/internal/config"
+	"posthaste/internal/intake"
 	"posthaste/internal/ipc"
 	"posthaste/internal/mail"
 	"posthaste/internal/receive/smtpd"
+	"posthaste/internal/report"
 	"posthaste/internal/system/host"
 	"posthaste/internal/system/spec"
 )
@@ -93,6 +95,12 @@ func (r *row) newSMTPD(d *door, names smtpd.Names, anvil **smtpd.Anvil) (*smtpd.
 	if err != nil {
 		return nil, err
 	}
+	postmaster, err := r.postmaster(func(ctx context.Context, e mail.Envelope) (report.Message, error) {
+		return asNotice(d.with(intake.Options{Internal: true}).open(ctx, e))
+	})
+	if err != nil {
+		return nil, err
+	}
 	if *anvil == nil {
 		*anvil = smtpd.NewAnvil(p.Anvil.TimeUnit)
 	}
@@ -112,7 +120,16 @@ func (r *row) newSMTPD(d *door, names smtpd.Names, anvil **smtpd.Anvil) (*smtpd.
 		Flush:        flush,
 		MaxSessions:  r.maxproc(),
 		StressLimits: stressed,
-		Anvil:        *anvil,
+		Wanted:       postmaster.wanted,
+		Transcript: func(ctx context.Context, t smtpd.Transcript) error {
+			ending := ""
+			if t.Reason != "" {
+				ending = "Session aborted, reason: " + t.Reason
+			}
+			return postmaster.Send(ctx, report.Transcript{Program: "SMTP server", Peer: t.Client, Trouble: t.Trouble,
+				Lines: t.Lines, Ending: ending, Ends: true})
+		},
+		Anvil: *anvil,
 	})
 }
 

@@ -2,8 +2,7 @@ package run
 
 import (
 	"context"
-	"strconv"
-	"strings"
+	"maps"
 	"time"
 
 	"posthaste/internal/config"
@@ -30,66 +29,85 @@ func (p *process) newNotices(q *queue.Queue, d *door) (*notices, error) {
 		return nil, err
 	}
 	internal := d.with(intake.Options{Internal: true})
-	return &notices{report.New(params, report.Site{
-		Hostname: r.common.MyHostname, MailName: r.common.MailName, Origin: r.common.MyOrigin,
-		DoubleBounce: r.common.DoubleBounceSender, Text: func(name string) string { return noticeText(r.snap, p.catalog, name) },
-	}, report.Deps{
+	reporter, err := report.New(params, r.site(), report.Deps{
 		Open: func(ctx context.Context, e mail.Envelope) (report.Message, error) {
-			m, err := internal.open(ctx, e)
-			if err != nil {
-				return nil, err
-			}
-			return m, nil
+			return asNotice(internal.open(ctx, e))
 		},
 		ReadLog: q.ReadLog, Log: r.log, Now: time.Now,
-	}, report.DefaultTemplates())}, nil
+	}, r.templates(params.TemplateFile))
+	if err != nil {
+		return nil, r.fault(err)
+	}
+	return &notices{reporter}, nil
 }
 
-// noticeUnits are the endings by which a template asks for a time (bounce(5)).
-var noticeUnits = []struct {
-	suffix string
-	unit   time.Duration
-}{
-	{"_seconds", time.Second}, {"_minutes", time.Minute}, {"_hours", time.Hour},
-	{"_days", 24 * time.Hour}, {"_weeks", 7 * 24 * time.Hour},
+// asNotice is a message of the door in the words of report, or no message.
+func asNotice(m *message, err error) (report.Message, error) {
+	if err != nil {
+		return nil, err // not a nil *message in an interface
+	}
+	return m, nil
 }
 
-// noticeText is the value of a parameter as a notice shows it. A time is
-// written as Go writes it, `name_hours` and the like in whole units.
-func noticeText(snap *config.Snapshot, catalog *config.Catalog, name string) string {
-	for _, u := range noticeUnits {
-		if base, ok := strings.CutSuffix(name, u.suffix); ok {
-			if d, ok := timeValue(snap, catalog, base); ok {
-				return strconv.FormatInt(int64(d/u.unit), 10)
-			}
+// site is what a notice says of this system.
+func (r *row) site() report.Site {
+	return report.Site{
+		Hostname: r.common.MyHostname, MailName: r.common.MailName, Origin: r.common.MyOrigin,
+		DoubleBounce: r.common.DoubleBounceSender, UTF8: r.common.SMTPUTF8Enable, OldFrom: r.oldFrom(),
+		Lifetime: r.lifetime(),
+	}
+}
+
+// oldFrom tells whether header_from_format is obsolete.
+func (r *row) oldFrom() bool {
+	form, _ := r.snap.Get("header_from_format")
+	return form == "obsolete"
+}
+
+// lifetime is maximal_queue_lifetime; its value was checked when main.cf was read.
+func (r *row) lifetime() time.Duration {
+	text, _ := r.snap.Get("maximal_queue_lifetime")
+	d, _ := config.ParseDuration(text, "d")
+	return d
+}
+
+// templates are the words of notices, from file if there is one.
+func (r *row) templates(file string) report.Templates {
+	builtin := report.DefaultTemplates(r.oldFrom())
+	t := maps.Clone(builtin)
+	if file != "" {
+		if err := t.ReadFile(file, r.log.Warning); err != nil {
+			r.log.Warning("%s; the built-in templates are used", err)
+			t = maps.Clone(builtin)
 		}
+	} else {
+		file = "[built-in]"
 	}
-	if d, ok := timeValue(snap, catalog, name); ok {
-		return d.String()
-	}
-	text, _ := snap.Get(name)
-	return text
+	t.Expand(file, builtin, report.Expander(r.snap, file, r.log.Warning), r.log.Warning)
+	return t
 }
 
-func timeValue(snap *config.Snapshot, catalog *config.Catalog, name string) (time.Duration, bool) {
-	p, known := catalog.Get(name)
-	unit := p.Unit
-	switch {
-	case name == "delay_warning_time":
-		unit = "h" // a text for those who compute with it
-	case !known || p.Kind != config.Duration:
-		return 0, false
+// postmaster sends transcripts of sessions, and knows which are wanted.
+type postmaster struct {
+	report.Transcripts
+	wanted mail.Trouble
+}
+
+// postmaster makes it for a row; open begins a message.
+func (r *row) postmaster(open func(context.Context, mail.Envelope) (report.Message, error)) (*postmaster, error) {
+	p := &postmaster{Transcripts: report.Transcripts{Site: r.site(), Open: open, Now: time.Now}}
+	err := r.snap.Bind(&p.Params)
+	if err == nil {
+		p.wanted, err = p.Params.Wanted()
 	}
-	text, _ := snap.Get(name)
-	d, err := config.ParseDuration(text, unit)
-	return d, err == nil
+	return p, err
 }
 
 // kinds of notices in the words of package report.
 var noticeKinds = map[schedule.NoticeKind]report.Kind{
 	schedule.NoticeBounce: report.Failure, schedule.NoticeExpired: report.Failure,
 	schedule.NoticeDelay: report.Delay, schedule.NoticeDelayCleared: report.Cleared,
-	schedule.NoticeTrace: report.Success,
+	schedule.NoticeTrace: report.Success, schedule.NoticeVerify: report.Verify,
 }
 
 // Notify implements schedule.Notifier.
@@ -98,8 +116,8 @@ func (n *notices) Notify(ctx context.Context, notice schedule.Notice) error {
 	if !found {
 		return nil // results of address probes: nobody asks for any
 	}
-	if kind == report.Success && notice.Envelope.Trace&mail.TraceVerify != 0 {
-		kind = report.Verify
+	if notice.Envelope.Trace&mail.TraceRecord != 0 && (kind == report.Success || kind == report.Cleared) {
+		kind = report.Verify // sendmail -v
 	}
 	return n.reporter.Notify(ctx, kind, report.Subject{
 		ID: notice.ID, Envelope: notice.Envelope, Size: notice.Size, Content: notice.Content, Log: notice.Log,

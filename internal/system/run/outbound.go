@@ -11,6 +11,7 @@ import (
 	"posthaste/internal/deliver/smtp"
 	"posthaste/internal/mail"
 	"posthaste/internal/protocol/dns"
+	"posthaste/internal/report"
 	"posthaste/internal/system/host"
 )
 
@@ -66,14 +67,39 @@ func (r *row) newClient(p smtp.Params, build func(smtp.Params, smtp.Deps) (*smtp
 		return nil, err
 	}
 	relayhost, _ := r.snap.Get("relayhost")
+	transcript, err := r.clientTranscripts()
+	if err != nil {
+		return nil, err
+	}
 	a, err := build(p, smtp.Deps{
 		Log: r.log, Resolver: resolver, Hosts: dns.NewHosts(hostsFile), Tables: r.tables,
-		Interfaces: interfaces, Proxies: proxies, Relayhost: relayhost,
+		Interfaces: interfaces, Proxies: proxies, Relayhost: relayhost, Transcript: transcript,
 	})
 	if err != nil {
 		return nil, err
 	}
 	return a, nil
+}
+
+// clientTranscripts tells the postmaster of servers that break the protocol, if
+// he wants to know.
+func (r *row) clientTranscripts() (func(context.Context, smtp.Transcript) error, error) {
+	cleanup, err := r.find("cleanup")
+	if err != nil {
+		return nil, err
+	}
+	p, err := r.postmaster(submitter{socket(cleanup.Service)}.open)
+	if err != nil || p.wanted&mail.TroubleProtocol == 0 {
+		return nil, err
+	}
+	return func(ctx context.Context, t smtp.Transcript) error {
+		program := "SMTP client"
+		if t.LMTP {
+			program = "LMTP client"
+		}
+		return p.Send(ctx, report.Transcript{Program: program, Peer: t.Peer, Trouble: mail.TroubleProtocol,
+			Opening: "Unexpected response from " + t.Peer + ".", Lines: t.Lines})
+	}, nil
 }
 
 // delivering makes a part of an agent behind the sockets of its row.

@@ -48,23 +48,6 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-func TestNoticeText(t *testing.T) {
-	s := set(t, "delay_warning_time = 4h\nmaximal_queue_lifetime = 3d\nmail_name = Ours\n", "")
-	c := Catalog()
-	snap, err := config.New(s.Main, c, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for name, want := range map[string]string{
-		"delay_warning_time_hours": "4", "maximal_queue_lifetime_days": "3", "maximal_queue_lifetime": "72h0m0s",
-		"maximal_queue_lifetime_minutes": "4320", "mail_name": "Ours", "no_such_hours": "",
-	} {
-		if got := noticeText(snap, c, name); got != want {
-			t.Errorf("%s: %q, want %q", name, got, want)
-		}
-	}
-}
-
 func TestAround(t *testing.T) {
 	root := t.TempDir()
 	for _, d := range []string{"a", "b/spool/incoming", "b/other", "c"} {
@@ -100,8 +83,7 @@ func TestSubmission(t *testing.T) {
 		Headers:    []string{"Delivered-To: x@y.test"},
 	}
 	want.Content.Offset, want.Content.Length, want.Content.Digest, want.Content.Summed = 3, 4, 5, true
-	got, err := decodeSubmission(encodeSubmission(&want), nil)
-	got.Content.File = nil
+	got, err := decodeSubmission(encodeSubmission(&want))
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("%+v %v", got, err)
 	}
@@ -111,7 +93,7 @@ func FuzzSubmission(f *testing.F) {
 	f.Add(encodeSubmission(&local.Forward{Recipients: []mail.Recipient{{Address: "c@d.test"}}}))
 	f.Add([]byte{0xff})
 	f.Fuzz(func(t *testing.T, frame []byte) {
-		if s, err := decodeSubmission(frame, nil); err == nil && (s.Content.Offset < 0 || s.Content.Length < 0) {
+		if s, err := decodeSubmission(frame); err == nil && (s.Content.Offset < 0 || s.Content.Length < 0) {
 			t.Errorf("%+v", s)
 		}
 	})

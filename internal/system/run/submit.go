@@ -17,11 +17,13 @@ import (
 	"posthaste/internal/mail"
 	"posthaste/internal/maillog"
 	"posthaste/internal/queue/record"
+	"posthaste/internal/report"
 )
 
 // submit: other processes hand a whole message to the door of the queue
 // process, over the socket of the cleanup service. One frame asks, with the
-// file that holds the content; one frame answers: queue id, or a refusal.
+// file that holds the content, unless all of the message is in the frame; one
+// frame answers: queue id, or a refusal.
 
 // submitTime bounds one exchange: writing a message to a busy disk.
 const submitTime = 10 * time.Minute
@@ -31,22 +33,26 @@ type submitter struct{ path string }
 
 // Forward implements local.Forwarder.
 func (s submitter) Forward(_ context.Context, f local.Forward) (mail.QueueID, error) {
-	file, err := contentFile(f.Content)
-	if err != nil {
-		return "", err
+	var files []*os.File
+	if f.Content.File != nil {
+		file, err := contentFile(f.Content)
+		if err != nil {
+			return "", err
+		}
+		defer file.Close()
+		files = []*os.File{file}
 	}
-	defer file.Close()
 	c, err := ipc.Dial(s.path)
 	if err != nil {
 		return "", err
 	}
 	defer c.Close()
 	c.SetDeadline(time.Now().Add(submitTime))
-	if err := c.Send(encodeSubmission(&f), file); err != nil {
+	if err := c.Send(encodeSubmission(&f), files...); err != nil {
 		return "", err
 	}
-	frame, files, err := c.Receive()
-	ipc.CloseAll(files)
+	frame, passed, err := c.Receive()
+	ipc.CloseAll(passed)
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", s.path, err)
 	}
@@ -90,7 +96,7 @@ func encodeSubmission(f *local.Forward) []byte {
 	return e.Frame()
 }
 
-func decodeSubmission(frame []byte, file *os.File) (local.Forward, error) {
+func decodeSubmission(frame []byte, files ...*os.File) (local.Forward, error) {
 	d := ipc.NewDecoder(frame)
 	var f local.Forward
 	f.Envelope = d.Envelope()
@@ -101,15 +107,58 @@ func decodeSubmission(frame []byte, file *os.File) (local.Forward, error) {
 		f.Recipients = append(f.Recipients, d.Recipient())
 	}
 	f.Headers = d.Strings()
-	c := record.Content{File: file, Offset: d.Int(), Length: d.Int()}
+	c := record.Content{Offset: d.Int(), Length: d.Int()}
 	digest := d.Uint()
 	c.Digest, c.Summed = uint32(digest), d.Bool()
 	if c.Offset < 0 || c.Length < 0 || c.Offset+c.Length < 0 || digest > 0xffffffff {
 		d.Fail("bad content region")
 	}
+	if len(files) > 0 {
+		c.File = files[0]
+	}
 	f.Content = c
 	return f, d.Done()
 }
+
+// open begins a message of lines; they are handed over as a whole at its end.
+// It is for mail that a process makes itself.
+func (s submitter) open(_ context.Context, e mail.Envelope) (report.Message, error) {
+	return &submittedMessage{to: s, f: local.Forward{Envelope: e}}, nil
+}
+
+// submittedMessage is such a message.
+type submittedMessage struct {
+	to submitter
+	f  local.Forward
+	id mail.QueueID
+}
+
+// ID is the queue id, when the message is in the queue.
+func (m *submittedMessage) ID() mail.QueueID { return m.id }
+
+// Recipient adds a recipient.
+func (m *submittedMessage) Recipient(_ context.Context, r mail.Recipient) error {
+	m.f.Recipients = append(m.f.Recipients, r)
+	return nil
+}
+
+// Line adds a line.
+func (m *submittedMessage) Line(text []byte) error {
+	m.f.Headers = append(m.f.Headers, string(text))
+	return nil
+}
+
+// Fragment is not used: mail that a process makes has no long lines.
+func (m *submittedMessage) Fragment(part []byte) error { return m.Line(part) }
+
+// Commit hands the message over.
+func (m *submittedMessage) Commit(ctx context.Context) (err error) {
+	m.id, err = m.to.Forward(ctx, m.f)
+	return err
+}
+
+// Discard does nothing: there is nothing before Commit.
+func (m *submittedMessage) Discard() {}
 
 // submitServer is the server.
 type submitServer struct {
@@ -136,11 +185,11 @@ func (s submitServer) serve(ctx context.Context, conn net.Conn) {
 		}
 		return
 	}
-	if len(files) != 1 {
+	if len(files) > 1 {
 		s.log.Warning("submission with %d files", len(files))
 		return
 	}
-	f, err := decodeSubmission(frame, files[0])
+	f, err := decodeSubmission(frame, files...)
 	if err != nil {
 		s.log.Warning("submission: %s", err)
 		return
@@ -181,8 +230,10 @@ func (s submitServer) take(ctx context.Context, f *local.Forward) (mail.QueueID,
 			return "", err
 		}
 	}
-	if err := copyContent(m, f.Content); err != nil {
-		return "", err
+	if f.Content.File != nil {
+		if err := copyContent(m, f.Content); err != nil {
+			return "", err
+		}
 	}
 	return m.ID(), m.Commit(ctx)
 }

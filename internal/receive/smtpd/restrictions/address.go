@@ -62,5 +62,5 @@ func (e *eval) unlisted(addr mail.Address, isSender bool) result {
 	if !strings.HasSuffix(refusal.Code, ".1.1") {
 		enhanced = refusal.Code
 	}
-	return e.refuse(refusal.Reply, enhanced, "<"+string(addr)+">: "+what+" rejected: "+refusal.Text)
+	return e.refuseAs(mail.TroubleBounce, refusal.Reply, enhanced, "<"+string(addr)+">: "+what+" rejected: "+refusal.Text)
 }

@@ -17,7 +17,7 @@ func (e *eval) permitMyNetworks(*rule) result {
 	switch {
 	case err != nil:
 		e.c.deps.Log.Warning("%v", err)
-		return e.refuse(451, "4.3.0", "<"+e.q.Client.Name+"["+e.q.Client.Address+"]>: Temporary lookup failure")
+		return e.refuseAs(mail.TroubleData, 451, "4.3.0", "<"+e.q.Client.Name+"["+e.q.Client.Address+"]>: Temporary lookup failure")
 	case ok:
 		return permit
 	}

@@ -82,12 +82,17 @@ func (e *eval) unknown(r *rule) result {
 }
 
 func (e *eval) misconfigured() result {
-	return e.refuse(451, "4.3.5", "Server configuration error")
+	return e.refuseAs(mail.TroubleSoftware, 451, "4.3.5", "Server configuration error")
 }
 
-// refuse rejects, unless the restriction is only to warn, or an earlier one
-// asked for a deferral instead.
+// refuse rejects by policy, unless the restriction is only to warn, or an
+// earlier one asked for a deferral instead.
 func (e *eval) refuse(code int, enhanced, text string) result {
+	return e.refuseAs(mail.TroublePolicy, code, enhanced, text)
+}
+
+// refuseAs rejects for another kind of trouble.
+func (e *eval) refuseAs(why mail.Trouble, code int, enhanced, text string) result {
 	reply := smtp.Reply{Code: code, Enhanced: fitClass(enhanced, code), Text: printable(text), Close: code == 421 || code == 521}
 	if e.warnIfReject {
 		e.q.Report("reject_warning", reply.String())
@@ -101,6 +106,9 @@ func (e *eval) refuse(code int, enhanced, text string) result {
 		reply.Enhanced = fitClass(reply.Enhanced, reply.Code)
 	}
 	e.reply = reply
+	if e.q.Blame != nil {
+		e.q.Blame(why)
+	}
 	e.q.Report("reject", reply.String())
 	return reject
 }
@@ -125,7 +133,7 @@ func (e *eval) refuseSubject(code int, enhanced, why string) result {
 // tempfail defers because a lookup failed.
 func (e *eval) tempfail(value string, err error) result {
 	e.c.deps.Log.Warning("%s: %v", value, err)
-	return e.refuse(451, "4.3.0", "<"+value+">: Temporary lookup failure")
+	return e.refuseAs(mail.TroubleData, 451, "4.3.0", "<"+value+">: Temporary lookup failure")
 }
 
 // fitClass makes an enhanced code agree with its reply code, as a table or a

@@ -4,6 +4,7 @@ import (
 	"strconv"
 	"time"
 
+	"posthaste/internal/mail"
 	"posthaste/internal/protocol/smtp"
 )
 
@@ -62,7 +63,8 @@ func (e *eval) rejectPipelining(*rule) result {
 	if e.q.ESMTP && e.q.Where != "DATA" || e.q.Pipelined == nil || !e.q.Pipelined() {
 		return dunno
 	}
-	return e.refuseSubject(503, "5.5.0", "Improper use of SMTP command pipelining")
+	value, what := e.list.subject(e.q)
+	return e.refuseAs(mail.TroubleProtocol, 503, "5.5.0", "<"+value+">: "+what+" rejected: Improper use of SMTP command pipelining")
 }
 
 // rejectMultiBounce refuses a notice that goes to several recipients; a real

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 
+	"posthaste/internal/mail"
 	"posthaste/internal/protocol/smtp"
 )
 
@@ -144,6 +145,9 @@ func (c *Checker) late(ctx context.Context, q *Request, id listID) *smtp.Reply {
 func (e *eval) deferral() *smtp.Reply {
 	if e.deferIfPermit == nil {
 		return nil
+	}
+	if e.q.Blame != nil {
+		e.q.Blame(mail.TroublePolicy)
 	}
 	e.q.Report("reject", e.deferIfPermit.String())
 	return e.deferIfPermit

@@ -63,6 +63,8 @@ type Request struct {
 	Pipelined func() bool
 	// Report logs an event: kind is `reject`, `reject_warning`, `hold`, ….
 	Report func(kind, text string)
+	// Blame is told what kind of trouble a refusal is; nil: nobody wants to know.
+	Blame func(mail.Trouble)
 	// Actions collects what access tables want done with the message.
 	Actions *Actions
 	// Deferred remembers defer_if_permit of the lists that were checked
