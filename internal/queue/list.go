@@ -96,6 +96,11 @@ func (q *Queue) Open(n Name, id mail.QueueID) (*Message, error) {
 		return nil, ErrGone
 	}
 	f, err := q.fs.Open(q.Path(n, id), false)
+	return opened(f, err)
+}
+
+// opened is the message in a file that was opened, or not.
+func opened(f File, err error) (*Message, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrGone
 	}

@@ -139,8 +139,8 @@ func statOf(st *unix.Stat_t) Stat {
 		mode |= fs.ModeIrregular
 	}
 	return Stat{
-		Mode: mode, Size: st.Size, MTime: time.Unix(st.Mtim.Sec, st.Mtim.Nsec), ATime: time.Unix(st.Atim.Sec, st.Atim.Nsec),
-		Inode: st.Ino, Links: uint64(st.Nlink), UID: st.Uid,
+		Mode: mode, Size: st.Size, MTime: time.Unix(st.Mtim.Sec, st.Mtim.Nsec),
+		CTime: time.Unix(st.Ctim.Sec, st.Ctim.Nsec), ATime: time.Unix(st.Atim.Sec, st.Atim.Nsec), Inode: st.Ino, Links: uint64(st.Nlink), UID: st.Uid,
 	}
 }
 
