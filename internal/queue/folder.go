@@ -63,6 +63,47 @@ func (q *Queue) Batches(n Name, size int) iter.Seq2[Batch, error] {
 	}
 }
 
+// Listed is a file in a queue.
+type Listed struct {
+	ID   mail.QueueID
+	Stat Stat
+}
+
+// ListStats is List with what Stat tells of each file. One that has moved on
+// meanwhile is left out.
+func (q *Queue) ListStats(n Name) iter.Seq2[Listed, error] {
+	const batch = 64
+	return func(yield func(Listed, error) bool) {
+		var last *Folder
+		defer func() {
+			if last != nil {
+				last.Close()
+			}
+		}()
+		for b, err := range q.Batches(n, batch) {
+			if err != nil {
+				if !yield(Listed{}, err) {
+					return
+				}
+				continue
+			}
+			if last != nil && last != b.Folder {
+				last.Close()
+			}
+			last = b.Folder
+			for _, id := range b.IDs {
+				st, err := b.Folder.Stat(id)
+				if errors.Is(err, ErrGone) {
+					continue
+				}
+				if !yield(Listed{id, st}, err) {
+					return
+				}
+			}
+		}
+	}
+}
+
 func (q *Queue) openFolder(n Name, path string) (*Folder, error) {
 	dir, err := openDir(q.fs, path)
 	if err != nil {

@@ -114,6 +114,7 @@ func (s Stat) Ready() bool { return s.Mode.IsRegular() && s.Mode.Perm()&0o700 ==
 
 // DirEntry is one name in a directory.
 type DirEntry struct {
-	Name string
-	Dir  bool
+	Name    string
+	Dir     bool
+	Regular bool // false also when the file system does not tell
 }

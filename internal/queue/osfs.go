@@ -84,7 +84,7 @@ func (d dirFS) ReadDir(name string, each func(DirEntry) bool) error {
 	for {
 		entries, err := f.ReadDir(512)
 		for _, e := range entries {
-			if !each(DirEntry{Name: e.Name(), Dir: e.IsDir()}) {
+			if !each(DirEntry{Name: e.Name(), Dir: e.IsDir(), Regular: e.Type().IsRegular()}) {
 				return nil
 			}
 		}

@@ -72,8 +72,13 @@ func ReadQueue(q *queue.Queue, brief bool, warn func(format string, args ...any)
 	return Read(from, p)
 }
 
-// batchSize is how many messages a goroutine reads at a time.
-const batchSize = 128
+// batchSize is how many messages a goroutine reads at a time, and workers how
+// many of them there are: most wait for the disk, or else for a processor, of
+// which this process leaves some to others (runtime.GOMAXPROCS).
+const (
+	batchSize = 128
+	workers   = 8
+)
 
 // batch is some messages of one directory, and their part of the listing.
 type batch struct {
@@ -94,8 +99,6 @@ func (s lister) list(ctx context.Context, w io.Writer) error {
 	ctx, cancel := context.WithCancel(ctx)
 	out := ipc.Attributes{Writer: bufio.NewWriterSize(writer{w}, 64<<10)}
 	out.Announce(protocol)
-	// As many as this process may use processors: others are left to the mail.
-	workers := runtime.GOMAXPROCS(0)
 	work, order := make(chan *batch, workers), make(chan *batch, 2*workers)
 	var all sync.WaitGroup
 	all.Go(func() { s.find(ctx, work, order) })
