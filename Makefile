@@ -3,6 +3,7 @@
 # make test    all tests; TEST=-oracle runs the scenarios against the real Postfix too
 # make fuzz    every fuzz test in turn, FUZZTIME each (30s)
 # make bench   speed, side by side with the real Postfix
+# make million a queue of a million deferred messages; N=100000 for another number (12 KB of disk each)
 # make crash   kill processes under load, ours and the real Postfix, and count what became of each message
 # make lint    formatting, vet, staticcheck
 
@@ -13,7 +14,7 @@ export CGO_ENABLED = 0
 COMMANDS = postfix postconf postmap postalias newaliases sendmail mailq postsuper postcat postkick postlock qshape
 SETGID   = postqueue postlog
 
-.PHONY: build run test fuzz lint bench crash
+.PHONY: build run test fuzz lint bench million crash
 
 build:
 	$(GO) build -trimpath -o bin/posthaste ./cmd/posthaste
@@ -39,6 +40,11 @@ lint:
 # The relay side by side with the real Postfix; needs root and Debian's postfix.
 bench: build
 	$(GO) run ./test/load
+
+# Start, listings and new mail beside very much that waits; needs root and Debian's postfix.
+N ?= 1000000
+million: build
+	$(GO) run ./test/load -deferred $(N)
 
 # The real Postfix needs root and Debian's postfix; without them ours runs alone.
 crash: build

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"os"
 	"strconv"
 	"strings"
@@ -30,7 +29,9 @@ smtpd_timeout = 300s
 `, nil)
 	const bySMTP, bySendmail = 100_000, 20_000
 	began := time.Now()
-	sendMany(t, i, bySMTP)
+	if err := i.SendMany(bySMTP, func(n int) string { return fmt.Sprintf("r%d@d%d.test", n, n%1000) }); err != nil {
+		t.Fatal(err)
+	}
 	taken := time.Since(began)
 	manyDelivered(t, i, bySMTP)
 	t.Logf("%d recipients: taken in %v, delivered after %v", bySMTP, taken, time.Since(began))
@@ -50,52 +51,6 @@ smtpd_timeout = 300s
 			t.Errorf("%q took up to %d KiB", process.Command(pid), most)
 		}
 	}
-}
-
-// sendMany sends a message to count recipients.
-func sendMany(t *testing.T, i *harness.Instance, count int) {
-	t.Helper()
-	c, err := net.DialTimeout("tcp", i.Addr(), 10*time.Second)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	c.SetDeadline(time.Now().Add(4 * time.Minute))
-	in, out := bufio.NewReaderSize(c, 64<<10), bufio.NewWriterSize(c, 64<<10)
-	reply := func() {
-		t.Helper()
-		for {
-			line, err := in.ReadString('\n')
-			if err != nil || len(line) < 4 || line[0] != '2' && line[0] != '3' {
-				t.Fatalf("%q %v", line, err)
-			}
-			if line[3] == ' ' {
-				return
-			}
-		}
-	}
-	say := func(text string) {
-		t.Helper()
-		out.WriteString(text)
-		out.Flush()
-		reply()
-	}
-	reply()
-	say("EHLO client.test\r\n")
-	say("MAIL FROM:<a@client.test>\r\n")
-	const batch = 500 // commands sent at once
-	for n := 0; n < count; n += batch {
-		for k := n; k < min(n+batch, count); k++ {
-			fmt.Fprintf(out, "RCPT TO:<r%d@d%d.test>\r\n", k, k%1000)
-		}
-		out.Flush()
-		for k := n; k < min(n+batch, count); k++ {
-			reply()
-		}
-	}
-	say("DATA\r\n")
-	say("Subject: many\r\n\r\nhello\r\n.\r\n")
-	say("QUIT\r\n")
 }
 
 // manyDelivered waits until so many recipients have got their message, none

@@ -18,7 +18,9 @@ import (
 // that does not answer.
 const backlogMain = `relayhost =
 default_transport = smtp:[127.0.0.1]:1
-transport_maps = inline:{ { sink.example.test = smtp:[127.0.0.1]:@SINK@ } }
+transport_maps = inline:{ { sink.example.test = smtp:[127.0.0.1]:@SINK@ }, { many.example.test = discard: } }
+smtpd_recipient_limit = 10000000
+smtpd_timeout = 300s
 mydestination =
 local_recipient_maps =
 smtpd_client_connection_count_limit = 0
@@ -79,7 +81,7 @@ func runBacklog(count, rounds, messages int, d *disk) error {
 	if err := t.fill(); err != nil {
 		return err
 	}
-	steps := []func() error{d.forget, t.start, t.listings, t.throughput, t.theirs}
+	steps := []func() error{d.forget, t.start, t.listings, t.throughput, t.recipients, d.forget, t.theirs}
 	for _, step := range steps {
 		if err := step(); err != nil {
 			return fmt.Errorf("%w\n%s", err, tail(t.full.LogText()))
@@ -206,6 +208,9 @@ var listings = [][]string{
 	{"-j", "--where", `reason ~ "Connection (refused|timed out)" and age > 2d`},
 }
 
+// firstTime marks the row of a listing after the start, with nothing in memory.
+const firstTime = ", the first time"
+
 // listings measures our listings while the system runs.
 func (t *trial) listings() error {
 	memory := watchPSS(t.full.MasterPID())
@@ -214,7 +219,7 @@ func (t *trial) listings() error {
 	if err != nil {
 		return err
 	}
-	t.rows = append(t.rows, backlogRow{what: "postqueue -j, the first time", ours: first.Seconds(), unit: "s"})
+	t.rows = append(t.rows, backlogRow{what: "postqueue -j" + firstTime, ours: first.Seconds(), unit: "s"})
 	for _, args := range listings {
 		target := ""
 		if args[0] == "-j" {
@@ -274,6 +279,53 @@ func (t *trial) throughput() error {
 	return nil
 }
 
+// recipients measures one message to as many recipients as the queue has
+// messages.
+func (t *trial) recipients() error {
+	if err := t.empty.Start(); err != nil {
+		return err
+	}
+	defer t.empty.Halt()
+	memory := watchPSS(t.empty.MasterPID())
+	begun := time.Now()
+	bar("one message to many", 0, t.count)
+	err := t.empty.SendMany(t.count, func(n int) string { return fmt.Sprintf("r%d@many.example.test", n) })
+	if err != nil {
+		return err
+	}
+	taken := time.Since(begun)
+	err = harness.Until(20*time.Minute, func() error {
+		n, err := t.discarded()
+		bar("one message to many", min(n, t.count), t.count)
+		if err == nil && n < t.count {
+			err = fmt.Errorf("%d of %d recipients", n, t.count)
+		}
+		return err
+	})
+	t.rows = append(t.rows,
+		backlogRow{what: fmt.Sprintf("one message to %d recipients: taken after", t.count), ours: taken.Seconds(), unit: "s"},
+		backlogRow{what: "… all of them done after", ours: time.Since(begun).Seconds(), unit: "s"},
+		backlogRow{what: "… memory of all processes together, at most (PSS)", ours: memory(), unit: "MiB"})
+	return err
+}
+
+// discarded counts the recipients that the discard transport has dealt with.
+func (t *trial) discarded() (n int, err error) {
+	f, err := os.Open(t.empty.Log)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	want := []byte("@many.example.test>, relay=none")
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		if bytes.Contains(lines.Bytes(), want) {
+			n++
+		}
+	}
+	return n, lines.Err()
+}
+
 // theirs measures Postfix's listings of the same directory, while it runs.
 func (t *trial) theirs() error {
 	i, err := t.full.As(harness.Postfix)
@@ -289,7 +341,7 @@ func (t *trial) theirs() error {
 		return err
 	}
 	delivered := t.sink.last().Sub(begun).Seconds()
-	_, lines, sum, err := t.sum(i)
+	first, lines, sum, err := t.sum(i)
 	if err != nil {
 		return err
 	}
@@ -304,7 +356,9 @@ func (t *trial) theirs() error {
 	}
 	for n := range t.rows {
 		r := &t.rows[n]
-		if option, found := strings.CutPrefix(r.what, "postqueue "); found {
+		if strings.HasSuffix(r.what, firstTime) {
+			r.postfix = first.Seconds()
+		} else if option, found := strings.CutPrefix(r.what, "postqueue "); found {
 			r.postfix = all[option[:2]]
 		} else if strings.HasSuffix(r.what, "message is delivered") {
 			r.postfix = delivered
