@@ -1,9 +1,11 @@
 package queue
 
 import (
+	"cmp"
 	"errors"
 	"io/fs"
 	"iter"
+	"slices"
 	"strings"
 
 	"posthaste/internal/mail"
@@ -30,37 +32,81 @@ type Batch struct {
 // a folder come one after the other.
 func (q *Queue) Batches(n Name, size int) iter.Seq2[Batch, error] {
 	return func(yield func(Batch, error) bool) {
-		var b Batch
-		flush := func() bool {
-			ids := b.IDs
-			b.IDs = nil
-			return len(ids) == 0 || yield(Batch{b.Folder, ids}, nil)
-		}
-		q.walk(string(n), 0, func(dir, name string, err error) bool {
-			id := mail.QueueID(name)
-			switch {
-			case err != nil:
-				return flush() && yield(Batch{}, err)
-			case !id.Valid():
-				return true
-			}
-			if b.Folder == nil || b.Folder.path != dir {
-				if !flush() {
-					return false
-				}
-				if b.Folder, err = q.openFolder(n, dir); err != nil {
-					b.Folder = nil
-					return yield(Batch{}, err)
-				}
-			}
-			if b.IDs == nil {
-				b.IDs = make([]mail.QueueID, 0, size)
-			}
-			b.IDs = append(b.IDs, id)
-			return len(b.IDs) < size || flush()
-		})
-		flush()
+		c := collector{queue: n, q: q, size: size, yield: yield}
+		q.walk(string(n), 0, c.take)
+		c.flush()
 	}
+}
+
+// A long directory is read in the order of the inodes, which is about that of
+// the files on the disk: what is not in memory then comes several times as fast.
+// sortLeast is what counts as long, and sortMost how many names are kept for it.
+const (
+	sortLeast = 1 << 10
+	sortMost  = 1 << 16
+)
+
+// collector collects names of one directory.
+type collector struct {
+	queue   Name
+	q       *Queue
+	size    int
+	yield   func(Batch, error) bool
+	path    string
+	folder  *Folder // of path, once something of it was yielded
+	entries []DirEntry
+	ended   bool
+}
+
+// take takes a name, as walk finds it.
+func (c *collector) take(dir string, e DirEntry, err error) bool {
+	if err != nil {
+		return c.flush() && c.pass(Batch{}, err)
+	}
+	if !mail.QueueID(e.Name).Valid() {
+		return true
+	}
+	if dir != c.path {
+		if !c.flush() {
+			return false
+		}
+		c.path, c.folder = dir, nil
+	}
+	c.entries = append(c.entries, e)
+	return len(c.entries) < sortMost || c.flush()
+}
+
+func (c *collector) pass(b Batch, err error) bool {
+	c.ended = !c.yield(b, err)
+	return !c.ended
+}
+
+// flush yields what was collected.
+func (c *collector) flush() bool {
+	list := c.entries
+	if c.ended || len(list) == 0 {
+		return !c.ended
+	}
+	c.entries = list[:0]
+	if c.folder == nil {
+		var err error
+		if c.folder, err = c.q.openFolder(c.queue, c.path); err != nil {
+			return c.pass(Batch{}, err)
+		}
+	}
+	if len(list) >= sortLeast {
+		slices.SortFunc(list, func(a, b DirEntry) int { return cmp.Compare(a.Inode, b.Inode) })
+	}
+	for part := range slices.Chunk(list, c.size) {
+		ids := make([]mail.QueueID, len(part))
+		for i, e := range part {
+			ids[i] = mail.QueueID(e.Name)
+		}
+		if !c.pass(Batch{c.folder, ids}, nil) {
+			return false
+		}
+	}
+	return true
 }
 
 // Listed is a file in a queue.

@@ -116,5 +116,6 @@ func (s Stat) Ready() bool { return s.Mode.IsRegular() && s.Mode.Perm()&0o700 ==
 type DirEntry struct {
 	Name    string
 	Dir     bool
-	Regular bool // false also when the file system does not tell
+	Regular bool   // false also when the file system does not tell
+	Inode   uint64 // 0: not told
 }

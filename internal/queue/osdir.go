@@ -1,6 +1,8 @@
 package queue
 
 import (
+	"bytes"
+	"encoding/binary"
 	"io/fs"
 
 	"golang.org/x/sys/unix"
@@ -48,4 +50,65 @@ func (d osDir) Open(name string) (File, error) {
 			return &osFile{fd: fd, name: name}, nil
 		}
 	}
+}
+
+// direntHead is what stands in front of a name in a directory entry of the
+// kernel: inode, offset, length of the entry, type (getdents64(2)).
+const direntHead = 8 + 8 + 2 + 1
+
+// ReadDir makes the system calls itself: package os would make several objects
+// of each entry, and keep the inode to itself.
+func (d dirFS) ReadDir(name string, each func(DirEntry) bool) error {
+	fd, err := unix.Open(d.path(name), unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return pathError("open", name, err)
+	}
+	defer unix.Close(fd)
+	buf := make([]byte, 32<<10)
+	for {
+		n, err := unix.Getdents(fd, buf)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil || n == 0 {
+			return pathError("getdents", name, err)
+		}
+		for rest := buf[:n]; len(rest) > direntHead; {
+			size := int(binary.NativeEndian.Uint16(rest[16:]))
+			if size <= direntHead || size > len(rest) {
+				break
+			}
+			e, kind := dirEntry(rest[:size]), rest[direntHead-1]
+			rest = rest[size:]
+			if e.Name == "." || e.Name == ".." || !d.kind(name, &e, kind) {
+				continue
+			}
+			if !each(e) {
+				return nil
+			}
+		}
+	}
+}
+
+func dirEntry(b []byte) DirEntry {
+	text, _, _ := bytes.Cut(b[direntHead:], []byte{0})
+	return DirEntry{Name: string(text), Inode: binary.NativeEndian.Uint64(b)}
+}
+
+// kind sets what kind of file an entry is; some file systems do not tell. false:
+// it is gone.
+func (d dirFS) kind(dir string, e *DirEntry, kind byte) bool {
+	switch kind {
+	case unix.DT_DIR:
+		e.Dir = true
+	case unix.DT_REG:
+		e.Regular = true
+	case unix.DT_UNKNOWN:
+		st, err := d.Lstat(dir + "/" + e.Name)
+		if err != nil {
+			return false
+		}
+		e.Dir, e.Regular = st.Mode.IsDir(), st.Mode.IsRegular()
+	}
+	return true
 }

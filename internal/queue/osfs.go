@@ -75,28 +75,6 @@ func (d dirFS) Lstat(name string) (Stat, error) {
 	return statOf(&st), nil
 }
 
-func (d dirFS) ReadDir(name string, each func(DirEntry) bool) error {
-	f, err := os.Open(d.path(name))
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	for {
-		entries, err := f.ReadDir(512)
-		for _, e := range entries {
-			if !each(DirEntry{Name: e.Name(), Dir: e.IsDir(), Regular: e.Type().IsRegular()}) {
-				return nil
-			}
-		}
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
 func (d dirFS) SyncDir(name string) error {
 	f, err := os.Open(d.path(name))
 	if err != nil {
