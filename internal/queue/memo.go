@@ -262,14 +262,14 @@ func (m *Memo) lock(f File) error {
 }
 
 // Close keeps what is new when that is worth it, and writes the file anew when
-// most of it counts no more.
-func (m *Memo) Close() {
+// most of it counts no more, as far as a listing of the whole folder tells.
+func (m *Memo) Close(whole bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if !m.failed && (m.blocks.file != nil || m.fresh >= memoLeast) {
 		m.failed = m.write() != nil
 	}
-	if live := len(m.used) + m.fresh; m.file != nil && !m.failed && m.all+m.fresh > 2*live+memoLeast {
+	if live := len(m.used) + m.fresh; whole && m.file != nil && !m.failed && m.all+m.fresh > 2*live+memoLeast {
 		m.compact()
 	}
 	if m.blocks.file != nil {

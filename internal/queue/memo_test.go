@@ -60,7 +60,7 @@ func read(t *testing.T, q *Queue, keep bool) (hits int) {
 		r.Done()
 	}
 	if m != nil {
-		m.Close()
+		m.Close(true)
 		f.Close()
 	}
 	return hits
@@ -202,7 +202,7 @@ func TestMemoTwoListings(t *testing.T) {
 		}
 	}
 	for i, m := range memos {
-		m.Close()
+		m.Close(true)
 		folders[i].Close()
 	}
 	if n := read(t, q, false); n != count {

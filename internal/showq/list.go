@@ -110,7 +110,7 @@ func (s lister) list(ctx context.Context, w io.Writer) error {
 	for b := range order {
 		<-b.done
 		if open != nil && open.Folder != b.Folder {
-			open.close()
+			open.close(ctx)
 		}
 		open = b
 		if err == nil && ctx.Err() == nil {
@@ -121,7 +121,7 @@ func (s lister) list(ctx context.Context, w io.Writer) error {
 	}
 	all.Wait()
 	if open != nil {
-		open.close()
+		open.close(ctx)
 	}
 	stopped := ctx.Err() != nil
 	cancel()
@@ -132,10 +132,10 @@ func (s lister) list(ctx context.Context, w io.Writer) error {
 	return out.Flush()
 }
 
-// close ends a directory.
-func (b *batch) close() {
+// close ends a directory; that it was listed whole is not sure when ctx has ended.
+func (b *batch) close(ctx context.Context) {
 	if b.memo != nil {
-		b.memo.Close()
+		b.memo.Close(ctx.Err() == nil)
 	}
 	b.Folder.Close()
 }

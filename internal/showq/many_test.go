@@ -93,6 +93,14 @@ func TestSecondListing(t *testing.T) {
 		t.Errorf("%d queue files and %d logs opened for a listing of the same", a-count, b-count)
 	}
 
+	// A client that goes away costs nothing of it.
+	if err := List(t.Context(), q, t.Errorf, &broken{100}); err == nil {
+		t.Error("no error of a client that is gone")
+	}
+	if again := jsonOf(t, q); again != first || o.queueFiles.Load() != count {
+		t.Errorf("%d queue files opened after a listing that broke off", o.queueFiles.Load()-count)
+	}
+
 	// An attempt, a wish of the administrator, a removal.
 	c, err := q.Claim(queue.Deferred, ids[3], queue.ClaimOptions{Any: true})
 	if err != nil {
