@@ -40,6 +40,7 @@ lint:
 # The relay side by side with the real Postfix; needs root and Debian's postfix.
 bench: build
 	$(GO) run ./test/load
+	$(GO) run ./test/load -idle 10000
 
 # Start, listings and new mail beside very much that waits; needs root and Debian's postfix.
 N ?= 1000000

@@ -5,7 +5,7 @@ package lawtest
 // directory; the longest pattern that fits a package counts.
 var rows = [][]string{
 	0: {"internal/mail"},
-	1: {"internal/config", "internal/maillog", "internal/metrics", "internal/ipc", "internal/getopt", "internal/selection", "internal/protocol/*"},
+	1: {"internal/config", "internal/maillog", "internal/metrics", "internal/ipc", "internal/gang", "internal/getopt", "internal/selection", "internal/protocol/*"},
 	2: {"internal/table", "internal/table/*", "internal/queue", "internal/queue/*", "internal/tlspolicy"},
 	3: {"internal/address", "internal/deliver", "internal/mailbox", "internal/showq"},
 	4: {"internal/intake", "internal/deliver/remote", "internal/deliver/user"},

@@ -5,6 +5,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -12,14 +13,22 @@ import (
 //
 //	Nov 23 23:45:01 host postfix/smtpd[123]: text
 //
-// Each line is one write. The file is opened for appending, so that several
-// processes can share it.
+// Each line is one write; after Gather, lines given to Later wait for the next.
+// The file is opened for appending, so that several processes can share it.
 type File struct {
 	file io.Writer
 	host string
 	pid  string
 	now  func() time.Time
+
+	mu      sync.Mutex
+	gather  bool
+	waiting []byte      // lines of Later
+	timer   *time.Timer // writes them when no other line comes; nil: none waited yet
 }
+
+// company is how long a line of Later waits at most.
+const company = 5 * time.Millisecond
 
 // NewFile makes a sink on an open file, which stays its owner's, or on anything
 // else that takes one line per Write. host is
@@ -48,8 +57,53 @@ const (
 
 // Write implements Sink. An error is not reported: there is no place to.
 func (f *File) Write(_ Level, tag, text string) {
-	b := make([]byte, 0, len(fileStamp)+len(f.host)+len(tag)+len(text)+16)
-	f.file.Write(append(appendLine(b, f.now(), f.host, tag, f.pid, text), '\n'))
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.add(tag, text)
+	f.flush()
+}
+
+// Gather lets lines of Later wait, and returns f; a process that calls it must
+// call Flush in the end. Of a message's seven lines only three then have to be a
+// write of their own.
+func (f *File) Gather() *File {
+	f.gather = true
+	return f
+}
+
+// Later implements LaterSink.
+func (f *File) Later(tag, text string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	first := len(f.waiting) == 0
+	f.add(tag, text)
+	switch {
+	case !f.gather:
+		f.flush()
+	case !first:
+	case f.timer == nil:
+		f.timer = time.AfterFunc(company, f.Flush)
+	default:
+		f.timer.Reset(company)
+	}
+}
+
+// Flush implements LaterSink.
+func (f *File) Flush() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.flush()
+}
+
+func (f *File) add(tag, text string) {
+	f.waiting = append(appendLine(f.waiting, f.now(), f.host, tag, f.pid, text), '\n')
+}
+
+func (f *File) flush() {
+	if len(f.waiting) > 0 {
+		f.file.Write(f.waiting)
+		f.waiting = f.waiting[:0]
+	}
 }
 
 // appendLine formats a line as it stands in a log file, without its end.
@@ -66,4 +120,9 @@ func appendLine(b []byte, now time.Time, host, tag, pid, text string) []byte {
 }
 
 // Relay writes a line that has its time and tag already.
-func (f *File) Relay(line string) { f.file.Write([]byte(line + "\n")) }
+func (f *File) Relay(line string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.waiting = append(append(f.waiting, line...), '\n')
+	f.flush()
+}

@@ -31,6 +31,13 @@ type Sink interface {
 	Write(level Level, tag, text string)
 }
 
+// LaterSink is a Sink that may let a line wait a moment for company. What waits is
+// lost when the process is killed, so it must not be all that tells of a message.
+type LaterSink interface {
+	Later(tag, text string)
+	Flush() // writes what waits
+}
+
 // Logger writes lines under one tag. A nil *Logger discards. It is safe for
 // concurrent use.
 type Logger struct {
@@ -79,6 +86,30 @@ func (l *Logger) WithBase(syslogName string) *Logger {
 
 // Info logs a line without a prefix.
 func (l *Logger) Info(format string, args ...any) { l.log(Info, format, args) }
+
+// Later logs a line without a prefix that may wait a moment, and comes before
+// the next line in any case.
+func (l *Logger) Later(format string, args ...any) {
+	if l == nil || l.sink == nil {
+		return
+	}
+	text := fmt.Sprintf(format, args...)
+	if s, ok := l.sink.(LaterSink); ok {
+		s.Later(l.tag, Sanitize(text))
+		return
+	}
+	l.write(Info, text)
+}
+
+// Flush writes what waits, for a process that ends.
+func (l *Logger) Flush() {
+	if l == nil {
+		return
+	}
+	if s, ok := l.sink.(LaterSink); ok {
+		s.Flush()
+	}
+}
 
 // Warning logs a line that begins with "warning: ".
 func (l *Logger) Warning(format string, args ...any) { l.log(Warning, format, args) }

@@ -17,7 +17,7 @@ type CommandCount struct {
 }
 
 // ClientConnect tells of a new session.
-func (l *Logger) ClientConnect(client string) { l.Info("connect from %s", client) }
+func (l *Logger) ClientConnect(client string) { l.Later("connect from %s", client) }
 
 // ClientDisconnect tells of the end of a session; counts are shown as name=ok,
 // or name=ok/all when some failed, and their sum as commands=.
@@ -36,12 +36,12 @@ func (l *Logger) ClientDisconnect(client string, counts []CommandCount) {
 		sum.All += c.All
 	}
 	add(sum)
-	l.Info("disconnect from %s%s", client, b.String())
+	l.Later("disconnect from %s%s", client, b.String())
 }
 
 // ClientMessage tells which client a new message comes from.
 func (l *Logger) ClientMessage(id mail.QueueID, client string) {
-	l.Info("%s: client=%s", string(id), client)
+	l.Later("%s: client=%s", string(id), client)
 }
 
 // SessionBroken tells of a session that ended before its time: reason is

@@ -68,7 +68,7 @@ func (s *Scheduler) open(from queue.Name, id mail.QueueID, u urgency) (*message,
 	if info.Arrival.After(m.active) {
 		info.Arrival = m.active
 	}
-	s.log.Info("%s: from=<%s>, size=%d, nrcpt=%d (queue active)",
+	s.log.Later("%s: from=<%s>, size=%d, nrcpt=%d (queue active)",
 		id, info.Sender.Quoted(), info.ContentSize, info.RecipientCount)
 	if m.about.Expire && s.allDeferred(m) {
 		// Forced expiry returns what the last attempt said, without another.

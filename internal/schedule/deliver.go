@@ -25,7 +25,7 @@ type delivery struct {
 	err      error // of the agent
 }
 
-// start runs the agent for an entry on a goroutine of its own.
+// start runs the agent for an entry beside the loop.
 func (s *Scheduler) start(e *entry) {
 	j := e.peer.job
 	m := j.message
@@ -35,7 +35,7 @@ func (s *Scheduler) start(e *entry) {
 		s: s, m: m, e: e, service: j.transport.name, agent: j.transport.agent,
 		reported: make([]bool, len(e.recipients)), missing: len(e.recipients),
 	}
-	go func() {
+	s.gang.Go(func() {
 		run.run()
 		if run.completes() {
 			// Nobody else has anything to do with the message: it is removed
@@ -44,7 +44,7 @@ func (s *Scheduler) start(e *entry) {
 			m.over, m.endErr = true, s.end(m)
 		}
 		s.post(func() { s.ended(run) })
-	}()
+	})
 }
 
 // completes tells whether the message is done with this delivery.

@@ -140,6 +140,8 @@ type Notifier interface {
 // Log is the operator's log. It makes arguments harmless and adds "warning: ".
 type Log interface {
 	Info(format string, args ...any)
+	// Later is Info for a line that may wait a moment for the next.
+	Later(format string, args ...any)
 	Warning(format string, args ...any)
 	// Delivery logs the result of one recipient, in the name of the service
 	// that had it; word stands behind status=.
@@ -177,6 +179,7 @@ func (c systemClock) Elapsed() time.Duration { return time.Since(c.start) }
 type nopLog struct{}
 
 func (nopLog) Info(string, ...any)    {}
+func (nopLog) Later(string, ...any)   {}
 func (nopLog) Warning(string, ...any) {}
 func (nopLog) Delivery(string, mail.QueueID, mail.Recipient, string, mail.Status, maillog.Delays) {
 }

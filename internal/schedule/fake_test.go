@@ -351,6 +351,7 @@ func (w *fakeWorld) line(format string, args ...any) {
 	w.log = append(w.log, fmt.Sprintf(format, args...))
 }
 func (w *fakeWorld) Info(format string, args ...any)    { w.line(format, args...) }
+func (w *fakeWorld) Later(format string, args ...any)   { w.line(format, args...) }
 func (w *fakeWorld) Warning(format string, args ...any) { w.line("warning: "+format, args...) }
 func (w *fakeWorld) Delivery(service string, id mail.QueueID, to mail.Recipient, word string, st mail.Status, d maillog.Delays) {
 	w.line("%s %s: to=<%s>, relay=%s, dsn=%s, status=%s (%s)", service, id, to.Address, st.Relay, st.Code, word, st.Reason)

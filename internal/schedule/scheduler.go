@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"posthaste/internal/config"
+	"posthaste/internal/gang"
 	"posthaste/internal/mail"
 	"posthaste/internal/queue"
 )
@@ -31,8 +32,9 @@ type Scheduler struct {
 	missed  atomic.Bool  // a hint was dropped
 	newest  atomic.Int64 // when the last hint came, on the clock that never jumps
 	watch   clockWatch
-	loaders *pool // claim, read, resolve
-	enders  *pool // record, notify, defer, remove
+	loaders *pool      // claim, read, resolve
+	enders  *pool      // record, notify, defer, remove
+	gang    *gang.Gang // calls of agents
 
 	// ctx bounds deliveries and lookups; cut ends it.
 	ctx context.Context
@@ -72,7 +74,7 @@ func New(params Params, common config.Common, deps Deps) *Scheduler {
 		queue: deps.Queue, log: deps.Log, clock: deps.Clock,
 		events: make(chan func(), 1024), hints: make(chan mail.QueueID, 4096),
 		wants: make(chan want, 16), quit: make(chan struct{}), done: make(chan struct{}),
-		transports: map[string]*transport{}, messages: map[mail.QueueID]*message{},
+		transports: map[string]*transport{}, messages: map[mail.QueueID]*message{}, gang: gang.New(),
 	}
 }
 
@@ -104,6 +106,7 @@ func (s *Scheduler) Serve(ctx context.Context) error {
 	s.loop(ctx)
 	s.loaders.close()
 	s.enders.close()
+	s.gang.Close()
 	return nil
 }
 

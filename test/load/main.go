@@ -46,11 +46,16 @@ func measureAll() int {
 	sessions := flag.String("sessions", "1,20,100", "numbers of sessions")
 	sizes := flag.String("sizes", "1,4,100", "message sizes in kB")
 	keep := flag.Bool("keep", false, "send all messages of a session over one connection")
+	waiting := flag.Int("idle", 0, "measure only what this many idle connections cost each system")
 	only := flag.String("only", "", "measure only this system: posthaste or postfix")
 	asJSON := flag.Bool("json", false, "print one line of JSON per setting instead of a table")
 	kind := flag.String("disk", "ext4", "file system, freshly made in an image file, for the queues of both (ext4, xfs); empty, or not root: where temporary files lie")
 	deferred := flag.Int("deferred", 0, "measure with this many deferred messages instead")
 	flag.Parse()
+	calm()
+	if *waiting > 0 {
+		return printIdle(*waiting, *only)
+	}
 	var size int64
 	var options []string
 	if *deferred > 0 {

@@ -70,3 +70,17 @@ func pss(root int) float64 {
 	}
 	return float64(kib) / 1024
 }
+
+// calm lets the timers of this process be half a millisecond late. The
+// runtime's watcher thread asks for a wake-up every 20 µs; what that takes from
+// the processors, the systems measured would miss. The systems decide on
+// their own timers: only threads that are there now are changed, not the
+// first, and it is they that wait.
+func calm() {
+	tasks, _ := os.ReadDir("/proc/self/task")
+	for _, t := range tasks {
+		if t.Name() != strconv.Itoa(os.Getpid()) {
+			os.WriteFile("/proc/"+t.Name()+"/timerslack_ns", []byte("500000"), 0)
+		}
+	}
+}

@@ -29,14 +29,15 @@ type Server struct {
 
 	quit     chan struct{} // closed when no new request is taken
 	quitOnce sync.Once
-	cut      chan struct{} // closed when deliveries in hand are cut off
-	cutOnce  sync.Once
+	hand     context.Context // ends when deliveries in hand are cut off
+	cut      context.CancelFunc
 	wg       sync.WaitGroup // one per connection
 }
 
 // NewServer makes a server for agent.
 func NewServer(agent deliver.Agent, log Log) *Server {
-	return &Server{agent: agent, log: log, quit: make(chan struct{}), cut: make(chan struct{})}
+	hand, cut := context.WithCancel(context.Background())
+	return &Server{agent: agent, log: log, quit: make(chan struct{}), hand: hand, cut: cut}
 }
 
 // Serve accepts connections until ctx ends or the listener fails. It closes
@@ -80,7 +81,7 @@ func (s *Server) Drain(ctx context.Context) error {
 	case <-ended:
 		return nil
 	case <-ctx.Done():
-		s.cutOnce.Do(func() { close(s.cut) })
+		s.cut()
 		<-ended
 		return ctx.Err()
 	}
@@ -102,7 +103,7 @@ func (s *Server) connection(conn *ipc.Conn) {
 	// A goroutine of its own reads all the time, so that a scheduler that
 	// goes away is noticed in the middle of a delivery, which then stops: what
 	// it would still deliver, nobody would know of.
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(s.hand)
 	defer cancel()
 	requests := make(chan incoming)
 	go func() {
@@ -168,7 +169,6 @@ func (s *Server) request(ctx context.Context, conn *ipc.Conn, in incoming) bool 
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer onClose(s.cut, cancel)()
 	w := &results{conn: conn, reported: make([]bool, len(r.Recipients)), missing: len(r.Recipients), lost: cancel}
 	err = s.call(ctx, r, w.done)
 	end := answer{kind: answerDone}
@@ -180,19 +180,6 @@ func (s *Server) request(ctx context.Context, conn *ipc.Conn, in incoming) bool 
 		end = answer{kind: answerFailure, text: err.Error()}
 	}
 	return w.end(end) == nil
-}
-
-// onClose calls f when c is closed, until the returned function was called.
-func onClose(c <-chan struct{}, f func()) (stop func()) {
-	over := make(chan struct{})
-	go func() {
-		select {
-		case <-c:
-			f()
-		case <-over:
-		}
-	}()
-	return func() { close(over) }
 }
 
 // call calls the agent. A panic in it ends this delivery only.

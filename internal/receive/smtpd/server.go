@@ -18,6 +18,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"posthaste/internal/gang"
 	"posthaste/internal/receive/smtpd/restrictions"
 	"posthaste/internal/table"
 )
@@ -41,7 +42,7 @@ type Server struct {
 
 	mu       sync.Mutex
 	sessions map[*session]struct{} // guarded by mu
-	idle     chan net.Conn         // to goroutines that have nothing to do
+	gang     *gang.Gang            // runs sessions
 	wg       sync.WaitGroup        // one per session
 }
 
@@ -52,7 +53,7 @@ const bigBuffer = 32 << 10
 // (restrictions.ErrNoRelayControl), an undefined restriction class, a bad value.
 func New(p Params, deps Deps) (*Server, error) {
 	p.Access.Common = p.Common
-	s := &Server{p: p, deps: deps, anvil: deps.Anvil, sessions: map[*session]struct{}{}, idle: make(chan net.Conn)}
+	s := &Server{p: p, deps: deps, anvil: deps.Anvil, sessions: map[*session]struct{}{}, gang: gang.New()}
 	var err error
 	if s.bareLF, err = parseBareLF(p.ForbidBareLF); err != nil {
 		return nil, err
@@ -137,31 +138,10 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 			}
 			return err
 		}
-		select {
-		case s.idle <- conn:
-		default:
-			go s.work(context.WithoutCancel(ctx), conn)
-		}
-	}
-}
-
-// idleTime is how long a goroutine waits for another connection.
-const idleTime = time.Second
-
-// work serves a connection and then others that come soon: a goroutine that has
-// served one has a stack of the right size.
-func (s *Server) work(ctx context.Context, conn net.Conn) {
-	timer := time.NewTimer(idleTime)
-	defer timer.Stop()
-	for {
-		s.ServeConn(ctx, conn)
-		s.release()
-		timer.Reset(idleTime)
-		select {
-		case conn = <-s.idle:
-		case <-timer.C:
-			return
-		}
+		s.gang.Go(func() {
+			s.ServeConn(context.WithoutCancel(ctx), conn)
+			s.release()
+		})
 	}
 }
 

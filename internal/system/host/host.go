@@ -77,6 +77,7 @@ func Run(b Builder, limits Limits) error {
 	if err != nil {
 		return err
 	}
+	defer env.Log.Flush()
 	share(env.Spec.Role)
 	parts, err := b.Build(env)
 	if err != nil {

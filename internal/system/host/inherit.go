@@ -62,7 +62,7 @@ func logger(env *Env) (*maillog.Logger, error) {
 // the open log when useFile is set.
 func Sink(c *config.Common, useFile bool, file *os.File) (maillog.Sink, error) {
 	if useFile {
-		return maillog.NewFile(file, c.MyHostname), nil
+		return maillog.NewFile(file, c.MyHostname).Gather(), nil
 	}
 	return maillog.NewSyslog(maillog.SyslogSocket, c.SyslogFacility)
 }
