@@ -124,7 +124,7 @@ func (t *trial) start() error {
 		return err
 	}
 	delivered := t.sink.last().Sub(begun)
-	t.rows = append(t.rows,
+	t.add(
 		backlogRow{what: "start, until the port answers", ours: took.Seconds(), unit: "s"},
 		backlogRow{what: "start, until a new message is delivered", ours: delivered.Seconds(), unit: "s", target: "under 2"})
 	return t.settle(t.full)
@@ -219,7 +219,7 @@ func (t *trial) listings() error {
 	if err != nil {
 		return err
 	}
-	t.rows = append(t.rows, backlogRow{what: "postqueue -j" + firstTime, ours: first.Seconds(), unit: "s"})
+	t.add(backlogRow{what: "postqueue -j" + firstTime, ours: first.Seconds(), unit: "s"})
 	for _, args := range listings {
 		target := ""
 		if args[0] == "-j" {
@@ -229,7 +229,7 @@ func (t *trial) listings() error {
 		if err != nil {
 			return err
 		}
-		t.rows = append(t.rows, backlogRow{"postqueue " + strings.Join(args, " "), took, 0, "s", target})
+		t.add(backlogRow{"postqueue " + strings.Join(args, " "), took, 0, "s", target})
 	}
 	_, lines, sum, err := t.sum(t.full)
 	if err == nil && lines != t.count {
@@ -271,7 +271,7 @@ func (t *trial) throughput() error {
 		}
 	}
 	full, empty := median(rates[t.full]), median(rates[t.empty])
-	t.rows = append(t.rows,
+	t.add(
 		backlogRow{what: "new messages a second, with an empty queue", ours: empty, unit: "/s"},
 		backlogRow{what: "new messages a second, with this one", ours: full, unit: "/s"},
 		backlogRow{what: "of that with an empty one", ours: 100 * full / empty, unit: "%", target: "90 or more"},
@@ -302,7 +302,7 @@ func (t *trial) recipients() error {
 		}
 		return err
 	})
-	t.rows = append(t.rows,
+	t.add(
 		backlogRow{what: fmt.Sprintf("one message to %d recipients: taken after", t.count), ours: taken.Seconds(), unit: "s"},
 		backlogRow{what: "… all of them done after", ours: time.Since(begun).Seconds(), unit: "s"},
 		backlogRow{what: "… memory of all processes together, at most (PSS)", ours: memory(), unit: "MiB"})
@@ -365,6 +365,14 @@ func (t *trial) theirs() error {
 		}
 	}
 	return nil
+}
+
+// add takes rows into the table, and shows them at once: a run takes long.
+func (t *trial) add(rows ...backlogRow) {
+	t.rows = append(t.rows, rows...)
+	for _, r := range rows {
+		fmt.Fprintf(os.Stderr, "\r\033[K%s: %.2f %s\n", r.what, r.ours, r.unit)
+	}
 }
 
 func (t *trial) print() {
