@@ -65,8 +65,9 @@ func TestScanOfManyDeferred(t *testing.T) {
 		t.Fatal(err)
 	}
 	deferMany(t, root, q, count)
-	gate := make(chan struct{})
-	fsys.slow.Store(&gate)
+	first := make(chan struct{})
+	gate := first
+	fsys.slow.Store(&first)
 	w := newWorld(t)
 	w.quiet = true
 	s := New(w.params, w.common, Deps{Queue: Disk(q), Resolver: w, Agents: w, Notices: w, Log: w})
@@ -95,8 +96,9 @@ func TestScanOfManyDeferred(t *testing.T) {
 			t.Errorf("scan %d: %d looks, %d files opened, %d directories read", scan, looks, opens, dirs)
 		}
 		if scan == 1 {
-			gate = make(chan struct{})
-			fsys.slow.Store(&gate)
+			again := make(chan struct{})
+			gate = again
+			fsys.slow.Store(&again)
 			fsys.looks.Store(0)
 			fsys.dirs.Store(0)
 			s.ScanDeferred()
