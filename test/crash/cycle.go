@@ -80,6 +80,10 @@ func (s *site) cycle(k kind) (took time.Duration, done bool, err error) {
 		_, err = s.instance.Run("postfix", "reload")
 	case everything, master:
 		if killed, err = s.killTree(k == everything); err == nil {
+			// A master that is dying still has its lock, and sockets that answer.
+			err = s.ended(killed)
+		}
+		if err == nil {
 			err = s.restart()
 		}
 	default:

@@ -67,7 +67,6 @@ func (r *killed) wrong() error {
 
 // settings for a sweep: few threads, and a system that tries again at once.
 const sweepSettings = `import_environment = MAIL_CONFIG TZ LANG=C GOMAXPROCS=1
-notify_classes =
 `
 
 // killAt kills at each point that next returns, until it says no. next is told

@@ -17,9 +17,11 @@ import (
 	"posthaste/test/process"
 )
 
-// mainCF is a relay with some mailboxes and aliases of its own.
+// mainCF is a relay with some mailboxes and aliases of its own. The postmaster is
+// sent no transcripts, which nobody has counted.
 const mainCF = harness.RelayMain + `mydestination = ` + aliasDomain + `
 alias_maps = inline:{@ALIASES@}
+notify_classes =
 message_size_limit = 20000000
 mailbox_size_limit = 0
 virtual_mailbox_limit = 0
