@@ -5,6 +5,7 @@
 # make bench   speed, side by side with the real Postfix
 # make crash   kill processes under load, ours and the real Postfix, and count what became of each message
 # make order   kill each process at its first, second, third … system call, and count likewise
+# make powercut  cut the power of a disk under load, ours and the real Postfix, and count what became of each message
 # make lint    formatting, vet, staticcheck
 
 GO      ?= go
@@ -14,7 +15,7 @@ export CGO_ENABLED = 0
 COMMANDS = postfix postconf postmap postalias newaliases sendmail mailq postsuper postcat postkick postlock qshape
 SETGID   = postqueue postlog
 
-.PHONY: build run test fuzz lint bench crash order
+.PHONY: build run test fuzz lint bench crash order powercut
 
 build:
 	$(GO) build -trimpath -o bin/posthaste ./cmd/posthaste
@@ -49,3 +50,8 @@ crash: build
 # Needs strace and the right to trace.
 order: build
 	$(GO) run ./test/order
+
+# Needs root, loop devices, xfsprogs and btrfs-progs. POWERCUT='-tier T4 -cuts 1000' says more
+# than the 200 cuts of each tier.
+powercut: build
+	$(GO) run ./test/powercut $(POWERCUT)

@@ -9,6 +9,7 @@ import (
 	"posthaste/test/harness"
 	"posthaste/test/inject"
 	"posthaste/test/process"
+	"posthaste/test/traffic"
 )
 
 // kind is what is done to a system in one cycle: the process that is killed,
@@ -45,9 +46,9 @@ func (s *site) cycles(r *result) error {
 		k := order[0]
 		order = order[1:]
 		s.o.Progress(n, s.o.Cycles, string(k))
-		s.sink.set([]mode{normal, refusing, hangingUp, slow}[s.random.IntN(4)])
+		s.sink.Set([]traffic.Mode{traffic.Normal, traffic.Refusing, traffic.HangingUp, traffic.Slow}[s.random.IntN(4)])
 		moment := time.Duration(500+s.random.IntN(1500)) * time.Millisecond
-		if err := s.o.wait(moment); err != nil {
+		if err := s.o.Quit.Wait(moment); err != nil {
 			return err
 		}
 		took, done, err := s.cycle(k)
@@ -128,12 +129,12 @@ func (s *site) restart() error {
 // accepted waits until a whole message is accepted.
 func (s *site) accepted(since time.Time) error {
 	return harness.Until(restartLimit, func() error {
-		c := inject.Open(s.instance.Addr(), replyLimit)
+		c := inject.Open(s.instance.Addr(), traffic.ReplyLimit)
 		if c == nil {
 			return errors.New("no mail is accepted")
 		}
 		defer c.Quit()
-		m := s.ledger.Send("prober@injector.example.test", 500, "user0@"+sinkDomain)
+		m := s.ledger.Send("prober@injector.example.test", 500, "user0@"+traffic.SinkDomain)
 		if !c.Send(s.ledger, m) {
 			return fmt.Errorf("no mail is accepted %s after", time.Since(since))
 		}

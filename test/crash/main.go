@@ -22,6 +22,8 @@ import (
 	"time"
 
 	"posthaste/test/harness"
+	"posthaste/test/progress"
+	"posthaste/test/traffic"
 )
 
 // options are how a run goes.
@@ -36,7 +38,7 @@ type options struct {
 	Slack    time.Duration // see ledger.Count
 	Keep     bool          // leave the directory
 	Progress func(done, all int, text string)
-	Quit     <-chan struct{} // ends a run early: what runs is stopped
+	Quit     traffic.Quit // ends a run early: what runs is stopped
 }
 
 func main() {
@@ -81,7 +83,7 @@ func all(o options, names string) error {
 	var failed error
 	var results []result
 	for _, system := range systems {
-		o.Progress = progress(os.Stderr, string(system))
+		o.Progress = progress.Bar(os.Stderr, string(system), "cycles")
 		r, err := both(system, o)
 		if errors.Is(err, harness.ErrUnavailable) && names == "" {
 			fmt.Fprintln(os.Stderr, "SKIPPED:", err)
@@ -114,18 +116,6 @@ func both(system harness.System, o options) (result, error) {
 		return c, fmt.Errorf("negative control, nothing was killed: %w", err)
 	}
 	return once(system, o)
-}
-
-var errQuit = errors.New("interrupted")
-
-// wait lets time pass; the error says that the run is to end.
-func (o *options) wait(d time.Duration) error {
-	select {
-	case <-o.Quit:
-		return errQuit
-	case <-time.After(d):
-		return nil
-	}
 }
 
 // newRandom is the source of all choices of a run.

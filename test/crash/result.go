@@ -69,37 +69,24 @@ func (r *result) control() error {
 
 // table prints results side by side.
 func table(w io.Writer, results []result) {
-	row := func(name string, value func(*result) any) {
-		fmt.Fprintf(w, "%-18s", name)
+	row := func(name string, value func(*result) any) ledger.Row {
+		r := ledger.Row{Name: name}
 		for i := range results {
-			fmt.Fprintf(w, " %14v", value(&results[i]))
+			r.Values = append(r.Values, value(&results[i]))
 		}
-		fmt.Fprintln(w)
+		return r
 	}
-	row("", func(r *result) any { return r.System })
-	for _, line := range []struct {
-		name  string
-		value func(*result) any
-	}{
-		{"cycles", func(r *result) any { return r.Cycles }},
-		{"messages", func(r *result) any { return r.Messages }},
-		{"recipients", func(r *result) any { return r.Recipients }},
-		{"acknowledged", func(r *result) any { return r.Acked }},
-		{"refused", func(r *result) any { return r.Refused }},
-		{"unknown", func(r *result) any { return r.Unknown }},
-		{"LOSS", func(r *result) any { return r.Loss }},
-		{"PHANTOM", func(r *result) any { return r.Phantom }},
-		{"DUP", func(r *result) any { return r.Dup }},
-		{"DUP_UNEXPLAINED", func(r *result) any { return r.DupUnexplained }},
-		{"GARBLED", func(r *result) any { return r.Garbled }},
-		{"MISROUTED", func(r *result) any { return r.Misrouted }},
-		{"FALSE_BOUNCE", func(r *result) any { return r.FalseBounce }},
-		{"STUCK", func(r *result) any { return r.Stuck }},
-		{"LOG missing", func(r *result) any { return r.LogMissing }},
-		{"LOG extra", func(r *result) any { return r.LogExtra }},
-	} {
-		row(line.name, line.value)
+	var counters []*ledger.Counters
+	for i := range results {
+		counters = append(counters, &results[i].Counters)
 	}
+	ledger.Table(w, slices.Concat([]ledger.Row{
+		row("", func(r *result) any { return r.System }),
+		row("cycles", func(r *result) any { return r.Cycles }),
+	}, ledger.Rows(counters), []ledger.Row{
+		row("LOG missing", func(r *result) any { return r.LogMissing }),
+		row("LOG extra", func(r *result) any { return r.LogExtra }),
+	}))
 	fmt.Fprintln(w, "\naccepts mail again after, in ms: median (largest)")
 	for i := range results {
 		kinds := slices.Clone(kindsOf[results[i].System])

@@ -6,27 +6,11 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"strings"
-	"time"
 
 	"posthaste/test/harness"
 	"posthaste/test/ledger"
+	"posthaste/test/traffic"
 )
-
-// mainCF is a relay with some mailboxes of its own. Deferred mail is tried
-// again soon; everything else about restarts is as it comes.
-const mainCF = harness.RelayMain + `mydestination =
-notify_classes = 2bounce
-`
-
-// The recipients.
-const (
-	boxDomain  = "box.example.test"
-	sinkDomain = "sink.example.test"
-	boxes      = 5
-)
-
-func box(n int) string { return fmt.Sprintf("box%d", n) }
 
 // site is an instance under load.
 type site struct {
@@ -34,25 +18,20 @@ type site struct {
 	random   *rand.Rand
 	instance *harness.Instance
 	ledger   *ledger.Ledger
-	sink     *sink
-	load     *load
+	sink     *traffic.Sink
+	load     *traffic.Load
 }
 
 // once sets up a system, breaks it as often as asked, and counts.
 func once(system harness.System, o options) (result, error) {
 	r := result{System: system, Seed: o.Seed, Recovery: map[kind]recovery{}}
 	books := ledger.New(fmt.Sprintf("%s.%x", system, o.Seed))
-	sink, err := newSink(books, o.Seed)
+	sink, err := traffic.NewSink(books.Delivered, o.Seed)
 	if err != nil {
 		return r, err
 	}
 	defer sink.Close()
-	var maps []string
-	for n := range boxes {
-		maps = append(maps, fmt.Sprintf("%s@%s=%s/", box(n), boxDomain, box(n)))
-	}
-	i, err := harness.New(harness.Config{System: system, Main: mainCF,
-		Values: map[string]string{"SINK": fmt.Sprint(sink.Port), "BOXES": strings.Join(maps, ", "), "BOXDOMAIN": boxDomain}})
+	i, err := harness.New(harness.Config{System: system, Main: traffic.Main, Values: sink.Values()})
 	if err != nil {
 		return r, err
 	}
@@ -62,7 +41,7 @@ func once(system harness.System, o options) (result, error) {
 	if err == nil {
 		err = errors.Join(halted, s.evaluate(&r))
 	}
-	if o.Keep || err != nil && !errors.Is(err, errQuit) || r.Bad() && system == harness.Ours {
+	if o.Keep || err != nil && !errors.Is(err, traffic.ErrQuit) || r.Bad() && system == harness.Ours {
 		fmt.Fprintf(os.Stderr, "\n%s: the directory is left: %s\n", system, i.Dir)
 		return r, err
 	}
@@ -75,48 +54,30 @@ func (s *site) run(r *result) error {
 	if err != nil {
 		return err
 	}
-	s.load = startLoad(s.instance.Addr(), s.ledger, s.o.Sessions, s.o.Seed)
-	defer s.load.stop()
+	s.load = &traffic.Load{Addr: s.instance.Addr(), Ledger: s.ledger, Sessions: s.o.Sessions, Seed: s.o.Seed}
+	s.load.Start()
+	defer s.load.Stop()
 	if s.o.Cycles == 0 {
-		err = s.o.wait(s.o.Control)
+		err = s.o.Quit.Wait(s.o.Control)
 	} else {
 		err = s.cycles(r)
 	}
 	if err != nil {
 		return err
 	}
-	s.load.stop()
-	s.sink.set(normal)
-	return s.drain()
-}
-
-// drain asks for all deferred mail until nothing is left in the queue, within
-// bounds: what stays is counted as stuck.
-func (s *site) drain() error {
-	var left int
-	var err error
-	end := time.Now().Add(s.o.Patience)
-	for time.Now().Before(end) {
-		s.o.Progress(s.o.Cycles, s.o.Cycles, fmt.Sprintf("%d messages left", left))
-		if left, err = ledger.Waiting(s.instance.Spool); err != nil || left == 0 {
-			return err
-		}
-		s.instance.Run("postfix", "flush") // what a throttled service does not hear is asked again
-		if err := s.o.wait(500 * time.Millisecond); err != nil {
-			return err
-		}
-	}
-	return nil
+	s.load.Stop()
+	s.sink.Set(traffic.Normal)
+	show := func(left int) { s.o.Progress(s.o.Cycles, s.o.Cycles, fmt.Sprintf("%d messages left", left)) }
+	err = traffic.Drain(s.instance, s.o.Patience, s.o.Quit, show)
+	s.o.Progress(s.o.Cycles, s.o.Cycles, "")
+	return err
 }
 
 // evaluate reads mailboxes, queue and log, and counts.
 func (s *site) evaluate(r *result) error {
-	for n := range boxes {
-		left, err := s.ledger.ReadMaildir(filepath.Join(s.instance.Dir, "mail", box(n)), box(n)+"@"+boxDomain)
-		if err != nil {
-			return err
-		}
-		r.TmpFiles += left
+	var err error
+	if r.TmpFiles, err = traffic.ReadMailboxes(s.ledger, filepath.Join(s.instance.Dir, "mail")); err != nil {
+		return err
 	}
 	if err := s.ledger.ReadQueue(s.instance.Spool); err != nil {
 		return err

@@ -1,6 +1,6 @@
 // Package inject sends the messages of a ledger by SMTP and notes in it what it
 // was told about each, and what a sink took, for tests that count. It touches
-// nothing but the connection and the books.
+// nothing but the connection, the books, and the sendmail command.
 package inject
 
 import (

@@ -25,9 +25,9 @@ type Counters struct {
 	Unknown    int            `json:"unknown"` // broken off after the dot
 	UnknownIn  int            `json:"unknown_delivered"`
 	Delivered  int            `json:"delivered"`
-	DupAt      map[string]int `json:"dup_at"` // Dup by what was killed then
-	Dup        int            `json:"dup"`    // repeated, all of them
-	Corrupt    int            `json:"corrupt"`
+	DupAt      map[string]int `json:"dup_at"`   // Dup by what was killed then
+	Dup        int            `json:"dup"`      // repeated, all of them
+	Corrupt    int            `json:"corrupt"`  // acknowledged, and only in the corrupt queue
 	ConnLost   map[Phase]int  `json:"connlost"` // sessions
 	Refusals   map[string]int `json:"refusals"` // replies of 4xx and 5xx
 	Findings   []string       `json:"findings,omitempty"`
@@ -104,21 +104,40 @@ func (l *Ledger) pair(c *Counters, e *entry, r string, p *pair, slack time.Durat
 	if p.queued && p.outcome != refused && p.outcome != unsent {
 		c.find(&c.Stuck, "STUCK %s", name)
 	}
-	if p.corrupt {
+	if p.corrupt && p.outcome == acked && !there {
 		c.Corrupt++
 	}
-	l.duplicates(c, name, p, slack)
+	l.duplicates(c, name, p, slack, l.handed(e, p, slack))
+}
+
+// handed are the faults at which a message may have come to be there once more:
+// submitted by a command, it was being taken over from the directory where such
+// messages are dropped, at the first one and therefore at each later one too.
+func (l *Ledger) handed(e *entry, p *pair, slack time.Duration) (causes []string) {
+	if !e.dropped {
+		return nil
+	}
+	for _, f := range l.faults {
+		if e.sent.Before(f.to) && (len(causes) > 0 || p.outcome == pending || p.told.Add(2*slack).After(f.from)) {
+			causes = append(causes, f.what)
+		}
+	}
+	return causes
 }
 
 // duplicates judges repeated deliveries. One is the good one; each other must
 // have been on its way at a kill: begun before it, and not yet marked as done.
 // The good one need not come last: a sink may note an arrival long after the
 // sender was killed.
-func (l *Ledger) duplicates(c *Counters, name string, p *pair, slack time.Duration) {
+// handed are as the method says: each makes up for one.
+func (l *Ledger) duplicates(c *Counters, name string, p *pair, slack time.Duration, handed []string) {
 	good := false
 	for _, d := range p.deliveries {
 		what := l.cause(d, slack)
 		switch {
+		case what == "" && good && len(handed) > 0:
+			c.DupAt[handed[0]]++
+			handed = handed[1:]
 		case what == "" && good:
 			c.find(&c.DupUnexplained, "DUP_UNEXPLAINED %s: %d times, once by %s, begun %s, at %s; before that %s",
 				name, len(p.deliveries), d.Where, clock(d.Begin), clock(d.At), l.lastFault(d.At))
@@ -176,4 +195,29 @@ func (c *Counters) log(e *entry, r string, p *pair) {
 	} else if p.finals > max(1, len(p.deliveries)) {
 		c.find(&c.LogExtra, "LOG_EXTRA %s (%s) <%s>: %d lines, %d deliveries", e.ID, e.queueID, r, p.finals, len(p.deliveries))
 	}
+}
+
+// Add adds the counters of another run.
+func (c *Counters) Add(o *Counters) {
+	for _, p := range []struct{ sum, more *int }{
+		{&c.Loss, &o.Loss}, {&c.Phantom, &o.Phantom}, {&c.DupUnexplained, &o.DupUnexplained}, {&c.Garbled, &o.Garbled},
+		{&c.Misrouted, &o.Misrouted}, {&c.FalseBounce, &o.FalseBounce}, {&c.Stuck, &o.Stuck}, {&c.LogMissing, &o.LogMissing},
+		{&c.LogExtra, &o.LogExtra}, {&c.Messages, &o.Messages}, {&c.Recipients, &o.Recipients}, {&c.Acked, &o.Acked},
+		{&c.Refused, &o.Refused}, {&c.Unknown, &o.Unknown}, {&c.UnknownIn, &o.UnknownIn}, {&c.Delivered, &o.Delivered},
+		{&c.Dup, &o.Dup}, {&c.Corrupt, &o.Corrupt},
+	} {
+		*p.sum += *p.more
+	}
+	c.ConnLost, c.Refusals, c.DupAt = addMap(c.ConnLost, o.ConnLost), addMap(c.Refusals, o.Refusals), addMap(c.DupAt, o.DupAt)
+	c.Findings = append(c.Findings, o.Findings[:min(len(o.Findings), max(0, maxFindings-len(c.Findings)))]...)
+}
+
+func addMap[K comparable](sum, more map[K]int) map[K]int {
+	if sum == nil {
+		sum = map[K]int{}
+	}
+	for k, n := range more {
+		sum[k] += n
+	}
+	return sum
 }

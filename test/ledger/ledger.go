@@ -40,6 +40,7 @@ const (
 // pair is one recipient of one message.
 type pair struct {
 	outcome    outcome
+	told       time.Time // when the outcome was known
 	deliveries []Delivery
 	notices    int // to the sender that it failed
 	queued     bool
@@ -50,8 +51,10 @@ type pair struct {
 // entry is a message.
 type entry struct {
 	Message
+	sent    time.Time
 	pairs   map[string]*pair
 	queueID string
+	dropped bool // submitted by a command, which gives no queue id
 }
 
 // Delivery is one arrival.
@@ -99,7 +102,7 @@ func (l *Ledger) Send(sender string, size int, recipients ...string) Message {
 	defer l.mu.Unlock()
 	l.next++
 	m := compose(fmt.Sprintf("%s.%d", l.prefix, l.next), sender, size, recipients)
-	e := &entry{Message: m, pairs: map[string]*pair{}}
+	e := &entry{Message: m, sent: time.Now(), pairs: map[string]*pair{}}
 	for _, r := range recipients {
 		e.pairs[r] = &pair{}
 	}
@@ -129,8 +132,16 @@ func kindOf(reply string) string {
 	return code
 }
 
-// Acked notes the 250 to the end of data. All recipients that were not refused
-// are acknowledged. The queue id is taken from the reply.
+// Dropped notes that a message is going to be submitted by a command.
+func (l *Ledger) Dropped(id string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.messages[id].dropped = true
+}
+
+// Acked notes the 250 to the end of data, or an exit status of 0. All recipients
+// that were not refused are acknowledged. The queue id is taken from the reply,
+// if it has one.
 func (l *Ledger) Acked(id, reply string) {
 	l.close(id, func(_ string, p *pair) { p.outcome = acked })
 	_, queueID, found := strings.Cut(reply, "queued as ")
@@ -161,10 +172,12 @@ func (l *Ledger) Lost(id string, at Phase) {
 func (l *Ledger) close(id string, f func(string, *pair)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	now := time.Now()
 	if e := l.messages[id]; e != nil {
 		for r, p := range e.pairs {
 			if p.outcome == pending {
 				f(r, p)
+				p.told = now
 			}
 		}
 	}

@@ -18,17 +18,8 @@ const (
 	bob    = "bob@sink.example.test"
 )
 
-// text is a message as a sink has it: LF line ends, no dot-stuffing.
-func (m Message) text() string {
-	var b strings.Builder
-	for line := range strings.Lines(string(m.Data[:len(m.Data)-3])) {
-		b.WriteString(strings.TrimSuffix(strings.TrimPrefix(line, "."), "\r\n") + "\n")
-	}
-	return b.String()
-}
-
 func arrival(m Message, to string, at time.Time) Delivery {
-	return Delivery{Recipient: to, Sender: m.Sender, Envelope: true, Text: "Received: by test\n" + m.text(),
+	return Delivery{Recipient: to, Sender: m.Sender, Envelope: true, Text: "Received: by test\n" + m.Text(),
 		Where: "test", Begin: at.Add(-time.Millisecond), At: at}
 }
 
@@ -88,6 +79,24 @@ func TestEveryFaultIsReported(t *testing.T) {
 			l.Delivered(arrival(m, alice, kill.Add(time.Minute)))
 			l.Final("Q1", alice)
 		}, Counters{Dup: 1, DupUnexplained: 1}},
+		{"twice, dropped just before the kill", func(l *Ledger, m Message) {
+			l.Dropped(m.ID)
+			l.close(m.ID, func(_ string, p *pair) { p.outcome = acked })
+			l.messages[m.ID].sent, l.messages[m.ID].pairs[alice].told = kill.Add(-time.Second), kill
+			l.Delivered(arrival(m, alice, kill.Add(10*time.Second)))
+			l.Delivered(arrival(m, alice, kill.Add(10*time.Second)))
+			l.byQueue["Q1"] = l.messages[m.ID]
+			l.Final("Q1", alice)
+		}, Counters{Dup: 1}},
+		{"twice, dropped long before the kill", func(l *Ledger, m Message) {
+			l.Dropped(m.ID)
+			l.close(m.ID, func(_ string, p *pair) { p.outcome = acked })
+			l.messages[m.ID].sent, l.messages[m.ID].pairs[alice].told = calm, calm
+			l.Delivered(arrival(m, alice, kill.Add(10*time.Second)))
+			l.Delivered(arrival(m, alice, kill.Add(10*time.Second)))
+			l.byQueue["Q1"] = l.messages[m.ID]
+			l.Final("Q1", alice)
+		}, Counters{Dup: 1, DupUnexplained: 1}},
 		{"a byte changed", func(l *Ledger, m Message) {
 			l.Acked(m.ID, "250 Ok: queued as Q1")
 			d := arrival(m, alice, calm)
@@ -107,7 +116,7 @@ func TestEveryFaultIsReported(t *testing.T) {
 			l.Refused(other.ID, "", "451 4.3.0 x")
 			l.Acked(m.ID, "250 Ok: queued as Q1")
 			d := arrival(m, alice, calm)
-			_, body, _ := strings.Cut(other.text(), "\n\n")
+			_, body, _ := strings.Cut(other.Text(), "\n\n")
 			head, _, _ := strings.Cut(d.Text, "\n\n")
 			d.Text = head + "\n\n" + body
 			l.Delivered(d)
@@ -132,16 +141,16 @@ func TestEveryFaultIsReported(t *testing.T) {
 		}, Counters{Misrouted: 1}},
 		{"came back", func(l *Ledger, m Message) {
 			l.Acked(m.ID, "250 Ok: queued as Q1")
-			l.Delivered(Delivery{Recipient: sender, Text: "Content-Type: multipart/report; x=y\n\n<" + alice + ">\n\n" + m.text()})
+			l.Delivered(Delivery{Recipient: sender, Text: "Content-Type: multipart/report; x=y\n\n<" + alice + ">\n\n" + m.Text()})
 			l.Final("Q1", alice)
 		}, Counters{FalseBounce: 1}},
 		{"in the queue for ever", func(l *Ledger, m Message) {
 			l.Acked(m.ID, "250 Ok: queued as Q1")
-			l.Queued("N\x10"+strings.ReplaceAll(m.text(), "\n", "N\x10"), false) // records
+			l.Queued("N\x10"+strings.ReplaceAll(m.Text(), "\n", "N\x10"), false) // records
 		}, Counters{Stuck: 1}},
 		{"corrupt", func(l *Ledger, m Message) {
 			l.Acked(m.ID, "250 Ok: queued as Q1")
-			l.Queued("N\x10"+m.text(), true)
+			l.Queued("N\x10"+m.Text(), true)
 		}, Counters{Corrupt: 1}},
 		{"not logged", func(l *Ledger, m Message) {
 			l.Acked(m.ID, "250 Ok: queued as Q1")
@@ -170,6 +179,40 @@ func TestEveryFaultIsReported(t *testing.T) {
 // onlyFaults leaves out the counters that say how much there was.
 var onlyFaults = cmpopts.IgnoreFields(Counters{}, "Messages", "Recipients", "Acked", "Refused", "Unknown", "UnknownIn",
 	"Delivered", "ConnLost", "Refusals", "DupAt", "Findings")
+
+// The books at a cut know nothing of what came later, and not how a message
+// ended that was in hand.
+func TestBooksAtACut(t *testing.T) {
+	l := New("t")
+	old, inHand, undone := l.Send(sender, 600, alice), l.Send(sender, 600, alice), l.Send(sender, 600, alice)
+	l.Acked(old.ID, "250 2.0.0 Ok: queued as Q1")
+	l.Delivered(arrival(old, alice, time.Now()))
+	l.Acked(undone.ID, "250 2.0.0 Ok: queued as Q2")
+	from := time.Now()
+	l.Acked(inHand.ID, "250 2.0.0 Ok: queued as Q3")
+	to := time.Now()
+	l.Delivered(arrival(undone, alice, to.Add(time.Millisecond)))
+	time.Sleep(time.Millisecond) // the clock must tick
+	l.Acked(l.Send(sender, 600, alice).ID, "250 2.0.0 Ok: queued as Q4")
+	then := l.AsOf(from, to)
+	c := then.Count(false, time.Second)
+	if c.Messages != 3 || c.Acked != 2 || c.Unknown != 1 || c.Delivered != 1 || c.Loss != 1 {
+		t.Errorf("%+v", c)
+	}
+	then.Delivered(arrival(old, alice, to.Add(time.Second)))
+	then.Delivered(arrival(undone, alice, to.Add(time.Second)))
+	if c := then.Count(false, time.Second); c.Bad() || c.Dup != 1 {
+		t.Errorf("repeated after the cut: %+v", c)
+	}
+	again := then.AsOf(to.Add(time.Minute), to.Add(time.Minute))
+	again.Delivered(arrival(undone, alice, to.Add(2*time.Minute)))
+	if c := again.Count(false, time.Second); c.DupUnexplained != 1 {
+		t.Errorf("repeated after a second cut, and delivered long before it: %+v", c)
+	}
+	if c := l.Count(false, time.Second); c.Messages != 4 || c.Loss != 2 || c.Delivered != 2 {
+		t.Errorf("the books themselves have changed: %+v", c)
+	}
+}
 
 // Each recipient of a message is judged by itself.
 func TestRecipientsAreApart(t *testing.T) {
@@ -201,11 +244,11 @@ func TestMailboxAndQueueAreRead(t *testing.T) {
 	for _, m := range []Message{inbox, misfiled, waiting, partial} {
 		l.Acked(m.ID, "250 Ok: queued as "+m.ID)
 	}
-	write("box/new/1", "Delivered-To: "+alice+"\n"+inbox.text(), 0o600)
-	write("box/cur/2:2,S", "Delivered-To: "+bob+"\n"+misfiled.text(), 0o600)
+	write("box/new/1", "Delivered-To: "+alice+"\n"+inbox.Text(), 0o600)
+	write("box/cur/2:2,S", "Delivered-To: "+bob+"\n"+misfiled.Text(), 0o600)
 	write("box/tmp/3", "Delivered-To: "+alice+"\n", 0o600)
-	write("q/deferred/A/AB", waiting.text(), 0o700)
-	write("q/incoming/CD", partial.text(), 0o600) // was never complete
+	write("q/deferred/A/AB", waiting.Text(), 0o700)
+	write("q/incoming/CD", partial.Text(), 0o600) // was never complete
 	left, err := l.ReadMaildir(filepath.Join(dir, "box"), alice)
 	if err != nil || left != 1 {
 		t.Errorf("%d in tmp, %v", left, err)

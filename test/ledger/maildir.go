@@ -6,6 +6,8 @@ import (
 	"regexp"
 	"strings"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // ReadMaildir notes the messages in new and cur of a maildir of one recipient,
@@ -37,8 +39,8 @@ func (l *Ledger) readFile(path, recipient string) error {
 	if err != nil {
 		return err
 	}
-	st, err := os.Stat(path)
-	if err != nil {
+	var st unix.Stat_t
+	if err := unix.Stat(path, &st); err != nil {
 		return err
 	}
 	switch to := deliveredTo(string(text)); to {
@@ -46,8 +48,9 @@ func (l *Ledger) readFile(path, recipient string) error {
 	default: // booked as astray
 		recipient = to + ", in the mailbox of " + recipient
 	}
+	// Written, and then given its name in new.
 	l.Delivered(Delivery{Recipient: recipient, Text: string(text), Where: path,
-		Begin: st.ModTime().Add(-100 * time.Millisecond), At: st.ModTime()})
+		Begin: time.Unix(st.Mtim.Unix()).Add(-100 * time.Millisecond), At: time.Unix(st.Ctim.Unix())})
 	return nil
 }
 

@@ -46,6 +46,16 @@ func compose(id, sender string, size int, recipients []string) Message {
 	return m
 }
 
+// Text is the message as a program on this machine sends it, and as a sink has
+// it: LF line ends, no dot-stuffing.
+func (m Message) Text() string {
+	var b strings.Builder
+	for line := range strings.Lines(string(m.Data[:len(m.Data)-len(".\r\n")])) {
+		b.WriteString(strings.TrimSuffix(strings.TrimPrefix(line, "."), "\r\n") + "\n")
+	}
+	return b.String()
+}
+
 // parsed is what is looked at in a message that arrived.
 type parsed struct {
 	id, messageID string

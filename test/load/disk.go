@@ -3,27 +3,30 @@ package main
 import (
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"posthaste/test/disk"
 )
 
 // diskSize is enough for the queues of a run.
 const diskSize = 2 << 30
 
-// disk is a file system of its own for a measurement, in an image file: both
+// volume is a file system of its own for a measurement, in an image file: both
 // systems then work on the same one, freshly made, whatever the machine has.
-type disk struct{ image, loop, mount string }
+type volume struct {
+	image, mount string
+	loop         *os.File
+}
 
-// newDisk makes and mounts a file system, ext4 or xfs. It needs root.
-func newDisk(kind string) (d *disk, err error) {
+// newVolume makes and mounts a file system, ext4 or xfs. It needs root.
+func newVolume(kind string) (d *volume, err error) {
 	dir, err := os.MkdirTemp("", "load-disk-")
 	if err != nil {
 		return nil, err
 	}
-	d = &disk{image: filepath.Join(dir, "image"), mount: filepath.Join(dir, "mount")}
+	d = &volume{image: filepath.Join(dir, "image"), mount: filepath.Join(dir, "mount")}
 	defer func() {
 		if err != nil {
 			d.remove()
@@ -47,33 +50,25 @@ func newDisk(kind string) (d *disk, err error) {
 	if err := f.Sync(); err != nil {
 		return nil, err
 	}
-	if _, err := command("mkfs."+kind, "-q", d.image); err != nil {
+	if err := disk.Format(d.image, kind); err != nil {
 		return nil, err
 	}
-	if d.loop, err = command("losetup", "--direct-io=on", "-f", "--show", d.image); err != nil {
+	if d.loop, err = disk.Loop(d.image, true); err != nil {
 		return nil, err
 	}
 	if err := os.Mkdir(d.mount, 0o755); err != nil {
 		return nil, err
 	}
-	if err := unix.Mount(d.loop, d.mount, kind, 0, ""); err != nil {
-		return nil, fmt.Errorf("mount %s: %w", d.loop, err)
+	if err := unix.Mount(d.loop.Name(), d.mount, kind, 0, ""); err != nil {
+		return nil, fmt.Errorf("mount %s: %w", d.image, err)
 	}
 	return d, os.Chmod(d.mount, 0o1777)
 }
 
-func (d *disk) remove() {
+func (d *volume) remove() {
 	unix.Unmount(d.mount, unix.MNT_DETACH)
-	if d.loop != "" {
-		command("losetup", "-d", d.loop)
+	if d.loop != nil {
+		d.loop.Close() // with the last use the device goes
 	}
 	os.RemoveAll(filepath.Dir(d.image))
-}
-
-func command(name string, args ...string) (string, error) {
-	out, err := exec.Command(name, args...).CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("%s: %w: %s", name, err, out)
-	}
-	return strings.TrimSpace(string(out)), nil
 }

@@ -57,7 +57,7 @@ func measureAll() int {
 		return printIdle(*waiting, *only)
 	}
 	if *kind != "" && os.Geteuid() == 0 {
-		d, err := newDisk(*kind)
+		d, err := newVolume(*kind)
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "load: disk:", err)
 			return 1
