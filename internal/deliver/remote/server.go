@@ -47,14 +47,10 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	defer stop()
 	defer l.Close()
 	for {
-		conn, err := l.Accept()
+		conn, err := ipc.Accept(ctx, l, func(err error) { s.log.Warning("accept on %s: %s", l.Addr(), err) })
 		if err != nil {
-			if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+			if errors.Is(err, net.ErrClosed) {
 				return nil
-			}
-			var ne net.Error
-			if errors.As(err, &ne) && ne.Timeout() {
-				continue
 			}
 			return fmt.Errorf("accept on %s: %w", l.Addr(), err)
 		}

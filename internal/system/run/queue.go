@@ -203,7 +203,7 @@ func (p *process) queueSockets(q *queue.Queue, d *door, sched *schedule.Schedule
 				go relayLog(ctx, d, p.log)
 			}
 			return serveAll(ctx, s.Listeners, func(l net.Listener) error {
-				return accept(ctx, l, func(c net.Conn) {
+				return p.accept(ctx, l, func(c net.Conn) {
 					defer c.Close()
 					each(ctx, c)
 				})
