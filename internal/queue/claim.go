@@ -224,8 +224,8 @@ func isWarned(f File, at int64) bool {
 }
 
 // Remove ends the message: all recipients are done. ErrGone means that the
-// administrator was faster, and may have moved the message: then the claim
-// goes on, so that recipients can be marked, and Close ends it.
+// administrator was faster, and may have moved the message. After any error the
+// claim goes on, so that recipients can be marked, and Close ends it.
 func (m *Claimed) Remove() error {
 	path := m.q.Path(Active, m.ID)
 	m.q.noteGone(m.ID)
@@ -233,11 +233,12 @@ func (m *Claimed) Remove() error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return ErrGone
 	}
-	m.close()
-	if err == nil {
-		m.q.moved.mark(path)
+	if err != nil {
+		return err
 	}
-	return err
+	m.close()
+	m.q.moved.mark(path)
+	return nil
 }
 
 // Defer puts the message into deferred until the given time. Marks are made

@@ -50,7 +50,7 @@ type Claim interface {
 	Entries(from record.Position, limit int) ([]record.Entry, record.Position, error)
 	MarkDone(record.Entry) error
 	SetWarned() error
-	Remove() error // when the file is gone, only Close ends the claim
+	Remove() error // after an error only Close ends the claim
 	Close()
 	Defer(at time.Time) error
 	Release() error

@@ -132,10 +132,14 @@ func (s *site) end() {
 	}
 }
 
+func mounts() string {
+	text, _ := os.ReadFile("/proc/self/mounts")
+	return string(text)
+}
+
 // mounted are the mount points below a directory, the last one first.
 func mounted(dir string) (points []string) {
-	text, _ := os.ReadFile("/proc/self/mounts")
-	for line := range strings.Lines(string(text)) {
+	for line := range strings.Lines(mounts()) {
 		if f := strings.Fields(line); len(f) > 1 && strings.HasPrefix(f[1], dir+"/") {
 			points = append([]string{f[1]}, points...)
 		}
@@ -282,6 +286,11 @@ func (s *site) until(what string, happened func() bool) {
 	}); err != nil {
 		s.t.Fatalf("waiting for %s: %v", what, err)
 	}
+}
+
+// logged counts in the log, whatever the case.
+func (s *site) logged(text string) int {
+	return strings.Count(strings.ToLower(s.LogText()), text)
 }
 
 // role finds the processes of a role. The broker's children write to mailboxes.
