@@ -22,6 +22,9 @@ type Deps struct {
 	Log      Log      // nil: no log
 	Clock    Clock    // nil: the machine's clock
 	Override Override // <transport>_… parameters; nil: none set
+	// Descriptors is how many this process can spare for messages and deliveries;
+	// 0: any number.
+	Descriptors int
 	// Unreachable tells that an agent's error means "the service cannot be
 	// reached", so that its transport is left alone for a while; nil: never.
 	Unreachable func(err error) bool

@@ -275,6 +275,8 @@ type fakeWorld struct {
 	offset  time.Duration // of the time of day
 	missing map[string]bool
 
+	descriptors int // see Deps
+
 	mu       sync.Mutex
 	late     []string // what Deferred was told
 	log      []string
@@ -363,7 +365,7 @@ func (w *fakeWorld) scheduler() *Scheduler {
 	return New(w.params, w.common, Deps{
 		Queue: w.queue, Resolver: w, Agents: w, Notices: w, Log: w, Clock: w,
 		Override:    func(service, suffix string) (string, bool) { v, found := w.set[service+suffix]; return v, found },
-		Unreachable: func(err error) bool { return errors.Is(err, errUnreachable) },
+		Descriptors: w.descriptors, Unreachable: func(err error) bool { return errors.Is(err, errUnreachable) },
 		Deferred: func(id mail.QueueID, to mail.Address) {
 			w.mu.Lock()
 			defer w.mu.Unlock()

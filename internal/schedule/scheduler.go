@@ -44,6 +44,7 @@ type Scheduler struct {
 	readyTransports []*transport
 	messages        map[mail.QueueID]*message // active ones; nil while being claimed
 	claiming        int
+	running         int // deliveries
 	arrivals        uint64
 	deadCount       int
 	stopping        bool

@@ -2,11 +2,15 @@ package fault
 
 import (
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"posthaste/test/harness"
 	"posthaste/test/peer"
 	"posthaste/test/process"
 )
@@ -15,10 +19,25 @@ import (
 // that they keep.
 func (s *site) limit(role string, n uint64) {
 	for _, pid := range s.role(role) {
-		if err := unix.Prlimit(pid, unix.RLIMIT_NOFILE, &unix.Rlimit{Cur: n, Max: n}, nil); err != nil {
-			s.t.Fatal(err)
+		// In the name of the process's user: that is allowed everywhere.
+		prlimit := exec.Command("prlimit", fmt.Sprintf("--nofile=%d:%d", n, n), "--pid", fmt.Sprint(pid))
+		if uid, gid := owner(pid); os.Geteuid() == 0 {
+			prlimit.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: uid, Gid: gid}}
+		}
+		if out, err := prlimit.CombinedOutput(); err != nil {
+			s.t.Fatalf("prlimit: %v: %s", err, out)
 		}
 	}
+}
+
+// owner is the user and the group that a process runs as.
+func owner(pid int) (uid, gid uint32) {
+	status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	for line := range strings.Lines(string(status)) {
+		fmt.Sscanf(line, "Uid: %d", &uid)
+		fmt.Sscanf(line, "Gid: %d", &gid)
+	}
+	return uid, gid
 }
 
 // Clients take all descriptors of the server. It waits for one to come free,
@@ -28,7 +47,8 @@ func TestServerWithoutDescriptors(t *testing.T) {
 	for _, n := range []uint64{64, 256} {
 		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			t.Parallel()
-			s := begin(t, setup{})
+			tool(t, "prlimit")
+			s := begin(t, setup{main: "default_process_limit = 1000\n"})
 			s.calm(12)
 			pid := s.role("inbound")[0]
 			s.limit("inbound", n)
@@ -87,35 +107,62 @@ func (s *site) cpu(pid int) time.Duration {
 	return d
 }
 
-// The processes behind the server have too few descriptors for what they have in
-// hand: everything is delivered, once, by those processes and while it is so.
-func TestDeliveryWithoutDescriptors(t *testing.T) {
-	for _, role := range []string{"queue", "outbound", "local", "broker"} {
-		t.Run(role, func(t *testing.T) {
+// The whole system may have few descriptors for much mail: everything that was
+// accepted is delivered, once, and nothing else than waiting comes of it.
+func TestSystemWithFewDescriptors(t *testing.T) {
+	for _, n := range []int{64, 256} {
+		t.Run(fmt.Sprint(n), func(t *testing.T) {
 			t.Parallel()
-			s := begin(t, setup{main: "default_process_limit = 200\ndefault_destination_concurrency_limit = 100\ninitial_destination_concurrency = 100\n"})
+			s := begin(t, setup{bin: limited(t, n), main: "default_destination_concurrency_limit = 100\ninitial_destination_concurrency = 100\n"})
 			s.calm(12)
 			s.down(true)
-			if r := s.burst(240, 20, 2000); !r.all() {
-				t.Fatalf("while the sink is down: %+v", r)
+			for range 5 {
+				if r := s.burst(48, 8, 2000); !r.all() {
+					t.Fatalf("while the sink is down: %+v", r)
+				}
 			}
-			pids := s.role(role)
-			s.limit(role, 64)
+			pids := process.Tree(s.MasterPID())
 			s.down(false)
 			s.flush()
-			if r := s.burst(120, 20, 2000); r.lost+r.unserved > 0 {
+			if r := s.burst(120, 30, 2000); r.lost+r.unserved > 0 || r.refusals() > 0 && !r.only("451 4.3.0", "452 4.3.1") {
 				t.Errorf("%+v", r)
 			}
 			if err := s.empty(patience); err != nil {
 				t.Error(err)
 			}
-			if now := s.role(role); now[0] != pids[0] {
-				t.Errorf("processes %v were replaced by %v", pids, now)
+			for _, pid := range pids {
+				if words := process.Command(pid); len(words) == 0 {
+					t.Errorf("process %d has ended", pid)
+				}
 			}
-			t.Logf("%s: %d lines of too many open files", role, s.logged("too many open files"))
+			if lines := s.logged("too many open files"); lines > 50 {
+				t.Errorf("%d lines in the log", lines)
+			}
 			if c := s.close(); c.Dup > 0 {
 				t.Errorf("%d deliveries were repeated", c.Dup)
 			}
 		})
 	}
+}
+
+// limited makes a directory with our programs, of which postfix starts the system
+// with few descriptors.
+func limited(t *testing.T, n int) (dir string) {
+	dir = t.TempDir()
+	programs, err := filepath.Glob(filepath.Join(harness.Binaries(), "*"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range programs {
+		if name := filepath.Base(p); name != "postfix" {
+			if err := os.Symlink(p, filepath.Join(dir, name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	script := fmt.Sprintf("#!/bin/sh\nulimit -n %d && exec %s/postfix \"$@\"\n", n, harness.Binaries())
+	if err := os.WriteFile(filepath.Join(dir, "postfix"), []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return dir
 }

@@ -43,6 +43,7 @@ const (
 // setup is what a site is made from.
 type setup struct {
 	system harness.System                // empty: ours
+	bin    string                        // directory of our programs; empty: where they are
 	main   string                        // lines for main.cf
 	mounts func(*harness.Instance) error // makes what is mounted; before the start
 	files  map[string]string             // as harness.Config has it
@@ -94,7 +95,7 @@ func begin(t *testing.T, with setup) *site {
 		t.Fatal(err)
 	}
 	t.Cleanup(sink.Close)
-	i, err := harness.New(harness.Config{System: with.system, Main: mainCF + with.main, Values: sink.Values(), Files: with.files})
+	i, err := harness.New(harness.Config{System: with.system, Bin: with.bin, Main: mainCF + with.main, Values: sink.Values(), Files: with.files})
 	if errors.Is(err, harness.ErrUnavailable) {
 		t.Skip("SKIPPED: ", err)
 	}

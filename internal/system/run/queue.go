@@ -81,6 +81,7 @@ func (r *row) newScheduler(q *queue.Queue, notices schedule.Notifier, deferred f
 	return schedule.New(params, r.common, schedule.Deps{
 		Queue: schedule.Disk(q), Resolver: newRoutes(rewriting, deps), Agents: agents, Notices: notices,
 		Log: schedule.OperatorLog(r.log, logs), Override: r.snap.Transport, Unreachable: remote.Unavailable, Deferred: deferred,
+		Descriptors: descriptors(),
 	}), nil
 }
 
@@ -141,6 +142,7 @@ func (p *process) agents(other *maillog.Logger) (agents, func(string) *maillog.L
 		if keep == 0 {
 			keep = keepConnections
 		}
+		keep = min(keep, connections())
 		clients[s.Name] = agent{remote.NewClient(socket(s), keep), n}
 		logs[s.Name] = r.log
 	}
