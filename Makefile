@@ -1,12 +1,13 @@
-# make build   compile everything into bin/
-# make run     a mail system to try out, on this terminal, without root
-# make test    all tests; TEST=-oracle runs the scenarios against the real Postfix too
-# make fuzz    every fuzz test in turn, FUZZTIME each (30s)
-# make bench   speed, side by side with the real Postfix
-# make crash   kill processes under load, ours and the real Postfix, and count what became of each message
-# make order   kill each process at its first, second, third … system call, and count likewise
+# make build     compile everything into bin/
+# make run       a mail system to try out, on this terminal, without root
+# make test      all tests; TEST=-oracle runs the scenarios against the real Postfix too
+# make fuzz      every fuzz test in turn, FUZZTIME each (30s)
+# make bench     speed, side by side with the real Postfix
+# make million   a queue of a million deferred messages; N=100000 for another number (12 KB of disk each)
+# make crash     kill processes under load, ours and the real Postfix, and count what became of each message
+# make order     kill each process at its first, second, third … system call, and count likewise
 # make powercut  cut the power of a disk under load, ours and the real Postfix, and count what became of each message
-# make lint    formatting, vet, staticcheck
+# make lint      formatting, vet, staticcheck
 
 GO      ?= go
 export CGO_ENABLED = 0
@@ -15,7 +16,7 @@ export CGO_ENABLED = 0
 COMMANDS = postfix postconf postmap postalias newaliases sendmail mailq postsuper postcat postkick postlock qshape
 SETGID   = postqueue postlog
 
-.PHONY: build run test fuzz lint bench crash order powercut
+.PHONY: build run test fuzz lint bench million crash order powercut
 
 build:
 	$(GO) build -trimpath -o bin/posthaste ./cmd/posthaste
@@ -41,7 +42,13 @@ lint:
 # The relay side by side with the real Postfix; needs root and Debian's postfix.
 bench: build
 	$(GO) run ./test/load
+	$(GO) run ./test/load -maildir -sessions 20 -sizes 4
 	$(GO) run ./test/load -idle 10000
+
+# Start, listings and new mail beside very much that waits; needs root and Debian's postfix.
+N ?= 1000000
+million: build
+	$(GO) run ./test/load -deferred $(N)
 
 # The real Postfix needs root and Debian's postfix; without them ours runs alone.
 crash: build

@@ -2,6 +2,7 @@ package command
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -173,7 +174,7 @@ func (p *postsuper) maintain() error {
 		}
 	}
 	var err error
-	if p.renamed, err = p.queue.Repair(o); err != nil {
+	if p.renamed, err = p.queue.Repair(context.Background(), o); err != nil {
 		p.warn("OPERATION INCOMPLETE -- RERUN COMMAND TO FIX THE QUEUE FIRST")
 		return err
 	}

@@ -2,9 +2,11 @@ package ipc
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"io"
 	"strconv"
+	"strings"
 )
 
 // Attributes writes Postfix's own form for requests between its processes, as
@@ -15,14 +17,21 @@ type Attributes struct{ *bufio.Writer }
 
 // Put writes one attribute. NUL bytes of the value are left out.
 func (a Attributes) Put(name, value string) {
-	a.WriteString(name)
-	a.WriteByte(0)
-	for i := 0; i < len(value); i++ { // a NUL would end the value
-		if value[i] != 0 {
-			a.WriteByte(value[i])
+	a.Write(AppendAttribute(a.AvailableBuffer(), name, value))
+}
+
+// AppendAttribute appends one attribute to b, as Put writes it.
+func AppendAttribute(b []byte, name, value string) []byte {
+	b = append(b, name...)
+	b = append(b, 0)
+	for { // a NUL would end the value
+		part, rest, found := strings.Cut(value, "\x00")
+		b = append(b, part...)
+		if !found {
+			return append(b, 0)
 		}
+		value = rest
 	}
-	a.WriteByte(0)
 }
 
 // Number writes a numerical attribute.
@@ -77,14 +86,25 @@ func ReadAttribute(r *bufio.Reader) (name, value string, err error) {
 
 // readText reads up to a NUL.
 func readText(r *bufio.Reader) (string, error) {
-	var text []byte
+	text, err := r.ReadSlice(0)
+	if errors.Is(err, bufio.ErrBufferFull) {
+		return readLongText(r, bytes.Clone(text))
+	}
+	if err != nil {
+		return "", cut(err, len(text))
+	}
+	if len(text) > maxAttributeText+1 {
+		return "", ErrAttributes
+	}
+	return string(text[:len(text)-1]), nil
+}
+
+// readLongText reads what does not fit into the buffer of r.
+func readLongText(r *bufio.Reader, text []byte) (string, error) {
 	for len(text) <= maxAttributeText {
 		c, err := r.ReadByte()
 		if err != nil {
-			if errors.Is(err, io.EOF) && len(text) > 0 {
-				err = io.ErrUnexpectedEOF
-			}
-			return "", err
+			return "", cut(err, len(text))
 		}
 		if c == 0 {
 			return string(text), nil
@@ -92,4 +112,12 @@ func readText(r *bufio.Reader) (string, error) {
 		text = append(text, c)
 	}
 	return "", ErrAttributes
+}
+
+// cut is the error when the peer closes behind n bytes of a text.
+func cut(err error, n int) error {
+	if errors.Is(err, io.EOF) && n > 0 {
+		return io.ErrUnexpectedEOF
+	}
+	return err
 }

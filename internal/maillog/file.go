@@ -22,6 +22,8 @@ type File struct {
 	now  func() time.Time
 
 	mu      sync.Mutex
+	second  int64  // the stamp is of
+	stamp   []byte // as it stands in a line
 	gather  bool
 	waiting []byte      // lines of Later
 	timer   *time.Timer // writes them when no other line comes; nil: none waited yet
@@ -96,7 +98,10 @@ func (f *File) Flush() {
 }
 
 func (f *File) add(tag, text string) {
-	f.waiting = append(appendLine(f.waiting, f.now(), f.host, tag, f.pid, text), '\n')
+	if now := f.now(); now.Unix() != f.second || len(f.stamp) == 0 {
+		f.second, f.stamp = now.Unix(), now.AppendFormat(f.stamp[:0], fileStamp)
+	}
+	f.waiting = append(appendLine(f.waiting, f.stamp, f.host, tag, f.pid, text), '\n')
 }
 
 func (f *File) flush() {
@@ -107,8 +112,8 @@ func (f *File) flush() {
 }
 
 // appendLine formats a line as it stands in a log file, without its end.
-func appendLine(b []byte, now time.Time, host, tag, pid, text string) []byte {
-	b = now.AppendFormat(b, fileStamp)
+func appendLine(b, stamp []byte, host, tag, pid, text string) []byte {
+	b = append(b, stamp...)
 	b = append(b, ' ')
 	b = append(b, host...)
 	b = append(b, ' ')

@@ -31,5 +31,5 @@ func (p *Postlog) Write(_ Level, tag, text string) {
 	}
 	defer c.Close()
 	c.SetWriteDeadline(time.Now().Add(logTimeout))
-	c.Write(appendLine(nil, p.now(), p.host, tag, p.pid, text))
+	c.Write(appendLine(nil, p.now().AppendFormat(nil, fileStamp), p.host, tag, p.pid, text))
 }

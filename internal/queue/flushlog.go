@@ -120,13 +120,13 @@ func eachLine(f io.ReaderAt, size int64, each func(mail.QueueID)) error {
 
 // Sites tells about all logs.
 func (q *Queue) Sites() (list []Site, err error) {
-	q.walk(string(FlushLog), 0, func(dir, name string, e error) bool {
+	q.walk(string(FlushLog), 0, func(dir string, entry DirEntry, e error) bool {
 		if e != nil {
 			err = e
 			return false
 		}
-		if st, e := q.fs.Lstat(dir + "/" + name); e == nil && st.Mode.IsRegular() {
-			list = append(list, Site{name, st.Size, st.MTime, st.ATime})
+		if st, e := q.fs.Lstat(dir + "/" + entry.Name); e == nil && st.Mode.IsRegular() {
+			list = append(list, Site{entry.Name, st.Size, st.MTime, st.ATime})
 		}
 		return true
 	})

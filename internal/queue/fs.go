@@ -34,6 +34,39 @@ type FS interface {
 	Room() (int64, error)
 }
 
+// Dir is an open directory, by which many of its files are looked at for less
+// than by their names from the queue directory on. Lstat and Open are as in FS;
+// Open is for reading, and leaves no time of access where that is allowed: the
+// disk would have to write it for each message of a listing.
+type Dir interface {
+	Lstat(name string) (Stat, error)
+	Open(name string) (File, error)
+	Close() error
+}
+
+// dirOpener is an FS that can open directories; for others names do.
+type dirOpener interface {
+	OpenDir(name string) (Dir, error)
+}
+
+// openDir opens a directory.
+func openDir(fsys FS, name string) (Dir, error) {
+	if d, able := fsys.(dirOpener); able {
+		return d.OpenDir(name)
+	}
+	return namedDir{fsys, name}, nil
+}
+
+// namedDir looks at files by their names.
+type namedDir struct {
+	fs   FS
+	name string
+}
+
+func (d namedDir) Lstat(name string) (Stat, error) { return d.fs.Lstat(d.name + "/" + name) }
+func (d namedDir) Open(name string) (File, error)  { return d.fs.Open(d.name+"/"+name, false) }
+func (d namedDir) Close() error                    { return nil }
+
 // Syncer syncs a whole file system.
 type Syncer interface {
 	// SyncAll makes everything durable that was done before. It fails also when
@@ -70,6 +103,7 @@ type Stat struct {
 	Mode  fs.FileMode // type and permission bits
 	Size  int64
 	MTime time.Time
+	CTime time.Time // last change of anything, also of the name; zero: not kept
 	ATime time.Time // last read, as far as the file system keeps it, or SetTimes
 	Inode uint64
 	Links uint64
@@ -82,6 +116,8 @@ func (s Stat) Ready() bool { return s.Mode.IsRegular() && s.Mode.Perm()&0o700 ==
 
 // DirEntry is one name in a directory.
 type DirEntry struct {
-	Name string
-	Dir  bool
+	Name    string
+	Dir     bool
+	Regular bool   // false also when the file system does not tell
+	Inode   uint64 // 0: not told
 }

@@ -19,11 +19,11 @@ const maxHashDepth = 16
 // goes on elsewhere.
 func (q *Queue) List(n Name) iter.Seq2[mail.QueueID, error] {
 	return func(yield func(mail.QueueID, error) bool) {
-		q.walk(string(n), 0, func(_, name string, err error) bool {
+		q.walk(string(n), 0, func(_ string, e DirEntry, err error) bool {
 			if err != nil {
 				return yield("", err)
 			}
-			if id := mail.QueueID(name); id.Valid() {
+			if id := mail.QueueID(e.Name); id.Valid() {
 				return yield(id, nil)
 			}
 			return true
@@ -33,20 +33,20 @@ func (q *Queue) List(n Name) iter.Seq2[mail.QueueID, error] {
 
 // walk calls each for every file below a queue's directory, with the directory
 // it lies in.
-func (q *Queue) walk(dir string, depth int, each func(dir, name string, err error) bool) bool {
+func (q *Queue) walk(dir string, depth int, each func(dir string, e DirEntry, err error) bool) bool {
 	goOn := true
 	var below []string
 	err := q.fs.ReadDir(dir, func(e DirEntry) bool {
 		switch {
 		case !e.Dir:
-			goOn = each(dir, e.Name, nil)
+			goOn = each(dir, e, nil)
 		case len(e.Name) == 1 && depth < maxHashDepth:
 			below = append(below, dir+"/"+e.Name)
 		}
 		return goOn
 	})
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && goOn {
-		goOn = each(dir, "", err)
+		goOn = each(dir, DirEntry{}, err)
 	}
 	for _, d := range below {
 		if !goOn {
@@ -96,6 +96,11 @@ func (q *Queue) Open(n Name, id mail.QueueID) (*Message, error) {
 		return nil, ErrGone
 	}
 	f, err := q.fs.Open(q.Path(n, id), false)
+	return opened(f, err)
+}
+
+// opened is the message in a file that was opened, or not.
+func opened(f File, err error) (*Message, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, ErrGone
 	}

@@ -117,9 +117,19 @@ func (q *Queue) ReadLog(kind Name, id mail.QueueID) ([]LogEntry, error) {
 	if err != nil {
 		return nil, err
 	}
+	return readLog(kind, f)
+}
+
+// readLog reads an open log and closes it.
+func readLog(kind Name, f File) ([]LogEntry, error) {
 	defer f.Close()
-	text, err := io.ReadAll(io.NewSectionReader(f, 0, maxLog))
-	if err != nil {
+	text := make([]byte, 2<<10) // most logs have one entry
+	n, err := f.ReadAt(text, 0)
+	text = text[:n]
+	if err == nil {
+		text, err = io.ReadAll(io.NewSectionReader(f, 0, maxLog))
+	}
+	if err != nil && !errors.Is(err, io.EOF) {
 		return nil, err
 	}
 	return parseLog(kind, string(text)), nil

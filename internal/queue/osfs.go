@@ -75,28 +75,6 @@ func (d dirFS) Lstat(name string) (Stat, error) {
 	return statOf(&st), nil
 }
 
-func (d dirFS) ReadDir(name string, each func(DirEntry) bool) error {
-	f, err := os.Open(d.path(name))
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	for {
-		entries, err := f.ReadDir(512)
-		for _, e := range entries {
-			if !each(DirEntry{Name: e.Name(), Dir: e.IsDir()}) {
-				return nil
-			}
-		}
-		if err == io.EOF {
-			return nil
-		}
-		if err != nil {
-			return err
-		}
-	}
-}
-
 func (d dirFS) SyncDir(name string) error {
 	f, err := os.Open(d.path(name))
 	if err != nil {
@@ -145,8 +123,8 @@ func statOf(st *unix.Stat_t) Stat {
 		mode |= fs.ModeIrregular
 	}
 	return Stat{
-		Mode: mode, Size: st.Size, MTime: time.Unix(st.Mtim.Sec, st.Mtim.Nsec), ATime: time.Unix(st.Atim.Sec, st.Atim.Nsec),
-		Inode: st.Ino, Links: uint64(st.Nlink), UID: st.Uid,
+		Mode: mode, Size: st.Size, MTime: time.Unix(st.Mtim.Sec, st.Mtim.Nsec),
+		CTime: time.Unix(st.Ctim.Sec, st.Ctim.Nsec), ATime: time.Unix(st.Atim.Sec, st.Atim.Nsec), Inode: st.Ino, Links: uint64(st.Nlink), UID: st.Uid,
 	}
 }
 

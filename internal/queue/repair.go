@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -20,27 +21,35 @@ const PurgeAge = 7 * 24 * time.Hour
 // before the messages they belong to.
 var Maintained = []Name{DeferLog, BounceLog, Maildrop, Incoming, Active, Deferred, Hold, TraceLog, FlushLog}
 
+// Late are the directories that may hold very many files, none of them
+// unfinished: the mail system starts before they are repaired.
+var Late = []Name{DeferLog, Deferred}
+
 // RepairOptions say what Repair does.
 type RepairOptions struct {
 	In        []Name // some of Maintained
+	Names     bool   // look at names alone, where they do not depend on the inode
 	Structure bool   // put files where the settings want them
 	LongNames bool   // long ids, too, must fit the file's inode number
 	Purge     bool   // remove files that were never finished, after PurgeAge
 	// Warn is told what an administrator should look at, Note of each change.
 	Warn, Note func(format string, args ...any)
+	// Pace is told of each file; the zero value never rests.
+	Pace Pace
 }
 
 // Repair puts files where the settings want them: at the right depth of
 // subdirectories, and, for short ids, with the inode number in the name that
 // the file really has (after a copy or restore, names could collide with new
 // ones, R9). It tells how many messages got another name. Structure should be
-// checked before the mail system starts; then nothing else moves.
-func (q *Queue) Repair(o RepairOptions) (renamed int, err error) {
+// checked before the mail system starts; then nothing else moves. The end of
+// ctx ends it early, without an error.
+func (q *Queue) Repair(ctx context.Context, o RepairOptions) (renamed int, err error) {
 	for _, n := range Maintained {
 		if !slices.Contains(o.In, n) {
 			continue
 		}
-		r := repair{q: q, o: o, name: n, messages: slices.Contains(Names, n)}
+		r := repair{q: q, ctx: ctx, o: o, name: n, messages: slices.Contains(Names, n)}
 		r.directory(string(n), 0)
 		renamed += r.renamed
 		err = errors.Join(err, r.failed)
@@ -50,6 +59,7 @@ func (q *Queue) Repair(o RepairOptions) (renamed int, err error) {
 
 // repair is the work on one queue.
 type repair struct {
+	ctx      context.Context
 	q        *Queue
 	o        RepairOptions
 	name     Name
@@ -62,20 +72,28 @@ type repair struct {
 // settings have no use for it.
 func (r *repair) directory(dir string, depth int) {
 	// The whole list first: a renamed file must not be met again.
-	var files, below []string
+	var files []DirEntry
+	var below []string
 	err := r.q.fs.ReadDir(dir, func(e DirEntry) bool {
 		if e.Dir {
 			below = append(below, e.Name)
 		} else {
-			files = append(files, e.Name)
+			files = append(files, e)
 		}
 		return true
 	})
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		r.failed = errors.Join(r.failed, err)
 	}
-	for _, name := range files {
-		if err := r.file(dir+"/"+name, name); err != nil {
+	for _, f := range files {
+		if r.ctx.Err() != nil {
+			return
+		}
+		r.o.Pace.Step()
+		if f.Regular && r.placed(dir, f.Name) {
+			continue
+		}
+		if err := r.file(dir+"/"+f.Name, f.Name); err != nil {
 			r.failed = errors.Join(r.failed, err)
 		}
 	}
@@ -107,6 +125,19 @@ func reason(err error) error {
 		return p.Err
 	}
 	return err
+}
+
+// placed tells, by the name of a file alone, that it needs no look: it lies where
+// it belongs, and its name is right whatever its inode is.
+func (r *repair) placed(dir, name string) bool {
+	if !r.o.Names || r.o.LongNames {
+		return false
+	}
+	id := mail.QueueID(name)
+	if _, _, long := longParts(name); r.messages && (!long || r.q.short) {
+		return false
+	}
+	return id.Valid() && r.q.Path(r.name, id) == dir+"/"+name
 }
 
 func (r *repair) file(path, name string) error {

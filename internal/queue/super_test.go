@@ -168,7 +168,7 @@ func repairs(t *testing.T, q *Queue, o RepairOptions) (warned []string, renamed 
 	o.In = Maintained
 	o.Warn = func(format string, args ...any) { warned = append(warned, fmt.Sprintf(format, args...)) }
 	o.Note = func(string, ...any) {}
-	renamed, err := q.Repair(o)
+	renamed, err := q.Repair(t.Context(), o)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,6 +27,9 @@ type benchClaim struct {
 func (q *benchQueue) List(queue.Name) iter.Seq2[mail.QueueID, error] {
 	return func(func(mail.QueueID, error) bool) {}
 }
+func (q *benchQueue) ListStats(queue.Name) iter.Seq2[queue.Listed, error] {
+	return func(func(queue.Listed, error) bool) {}
+}
 func (q *benchQueue) Stat(queue.Name, mail.QueueID) (queue.Stat, error) {
 	return queue.Stat{}, queue.ErrGone
 }

@@ -38,6 +38,7 @@ type Deps struct {
 type Queue interface {
 	Recover() (moved, busy int, err error)
 	List(queue.Name) iter.Seq2[mail.QueueID, error]
+	ListStats(queue.Name) iter.Seq2[queue.Listed, error]
 	Stat(queue.Name, mail.QueueID) (queue.Stat, error)
 	Claim(queue.Name, mail.QueueID, queue.ClaimOptions) (Claim, error)
 	Move(id mail.QueueID, from, to queue.Name) error

@@ -133,6 +133,16 @@ func (q *fakeQueue) List(n queue.Name) iter.Seq2[mail.QueueID, error] {
 	}
 }
 
+func (q *fakeQueue) ListStats(n queue.Name) iter.Seq2[queue.Listed, error] {
+	return func(yield func(queue.Listed, error) bool) {
+		for id := range q.List(n) {
+			if st, err := q.Stat(n, id); err == nil && !yield(queue.Listed{ID: id, Stat: st}, nil) {
+				return
+			}
+		}
+	}
+}
+
 func (q *fakeQueue) Stat(n queue.Name, id mail.QueueID) (queue.Stat, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"iter"
 	"sync"
 	"time"
 
@@ -41,12 +42,9 @@ func (c *scan) begin(s *Scheduler) {
 func (s *Scheduler) list(place queue.Name, all bool, ids chan<- mail.QueueID, quit <-chan struct{}) {
 	defer close(ids)
 	var once sync.Once
-	for id, err := range s.queue.List(place) {
+	for id, err := range s.candidates(place, all) {
 		if err != nil {
 			once.Do(func() { s.log.Warning("scan of the %s queue: %s", place, err) })
-			continue
-		}
-		if place == queue.Deferred && !all && !s.due(place, id) {
 			continue
 		}
 		select {
@@ -57,16 +55,38 @@ func (s *Scheduler) list(place queue.Name, all bool, ids chan<- mail.QueueID, qu
 	}
 }
 
-// due spares the loop the messages whose time has not come; those that it lets
-// pass are checked again when they are claimed. A time further ahead than any
-// back-off is left from a clock that jumped, and counts as due.
-func (s *Scheduler) due(place queue.Name, id mail.QueueID) bool {
-	st, err := s.queue.Stat(place, id)
-	if err != nil {
-		return false
+// candidates spares the loop the deferred messages whose time has not come.
+// There may be a million of them: new mail goes first.
+func (s *Scheduler) candidates(place queue.Name, all bool) iter.Seq2[mail.QueueID, error] {
+	if place != queue.Deferred || all {
+		return s.queue.List(place)
 	}
+	return func(yield func(mail.QueueID, error) bool) {
+		pace := queue.Pace{Busy: s.Busy}
+		for f, err := range s.queue.ListStats(place) {
+			pace.Step()
+			if (err != nil || s.due(f.Stat)) && !yield(f.ID, err) {
+				return
+			}
+		}
+	}
+}
+
+// due tells whether a message's time has come, as far as its file tells; those
+// that it lets pass are checked again when they are claimed. A time further
+// ahead than any back-off is left from a clock that jumped, and counts as due.
+func (s *Scheduler) due(st queue.Stat) bool {
 	wait := st.MTime.Sub(s.clock.Now())
 	return wait <= time.Second || wait > s.params.MaximalBackoff+time.Minute
+}
+
+// busyTime is how long after a new message the next one is expected.
+const busyTime = 200 * time.Millisecond
+
+// Busy tells whether new mail keeps coming, so that other work should wait.
+func (s *Scheduler) Busy() bool {
+	newest := s.newest.Load()
+	return newest != 0 && s.clock.Elapsed()-time.Duration(newest) < busyTime
 }
 
 // end stops a running scan.

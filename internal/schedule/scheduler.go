@@ -30,6 +30,7 @@ type Scheduler struct {
 	stop    sync.Once
 	inCore  atomic.Int64 // recipients in memory, and those about to be
 	missed  atomic.Bool  // a hint was dropped
+	newest  atomic.Int64 // when the last hint came, on the clock that never jumps
 	watch   clockWatch
 	loaders *pool      // claim, read, resolve
 	enders  *pool      // record, notify, defer, remove
@@ -177,6 +178,7 @@ func (s *Scheduler) after(d time.Duration, f func()) {
 // Arrived says that a message is ready in the incoming queue. It never blocks;
 // when too many come at once the incoming queue is scanned instead.
 func (s *Scheduler) Arrived(id mail.QueueID) {
+	s.newest.Store(int64(s.clock.Elapsed()))
 	select {
 	case s.hints <- id:
 	default:

@@ -3,6 +3,7 @@ package showq
 import (
 	"bufio"
 	"fmt"
+	"strconv"
 	"unicode/utf8"
 )
 
@@ -109,8 +110,13 @@ func (j *JSON) Message(h Head) error {
 	b = quoteJSON(b, h.Queue)
 	b = append(b, `, "queue_id": `...)
 	b = quoteJSON(b, h.ID)
-	b = fmt.Appendf(b, `, "arrival_time": %d, "message_size": %d, "forced_expire": %t, "sender": `,
-		h.Arrival.Unix(), h.Size, h.Expired)
+	b = append(b, `, "arrival_time": `...)
+	b = strconv.AppendInt(b, h.Arrival.Unix(), 10)
+	b = append(b, `, "message_size": `...)
+	b = strconv.AppendInt(b, h.Size, 10)
+	b = append(b, `, "forced_expire": `...)
+	b = strconv.AppendBool(b, h.Expired)
+	b = append(b, `, "sender": `...)
 	b = quoteJSON(b, h.Sender)
 	return j.write(append(b, `, "recipients": [`...))
 }
@@ -149,6 +155,11 @@ func quoteJSON(b []byte, text string) []byte {
 	const short = "\b\f\n\r\t"
 	b = append(b, '"')
 	for i := 0; i < len(text); {
+		if plain := plainJSON(text[i:]); plain > 0 {
+			b = append(b, text[i:i+plain]...)
+			i += plain
+			continue
+		}
 		c := text[i]
 		r, n := utf8.DecodeRuneInString(text[i:])
 		switch {
@@ -174,4 +185,14 @@ func quoteJSON(b []byte, text string) []byte {
 		i += n
 	}
 	return append(b, '"')
+}
+
+// plainJSON is how many bytes at the beginning of a text need no thought.
+func plainJSON(text string) int {
+	for i := 0; i < len(text); i++ {
+		if c := text[i]; c < ' ' || c >= utf8.RuneSelf || c == '"' || c == '\\' {
+			return i
+		}
+	}
+	return len(text)
 }

@@ -107,7 +107,8 @@ postlog unix-dgram n - n - 1 postlogd
 `
 
 // RelayMain, for Config.Main, is a relay to a sink with some virtual mailboxes of
-// its own, without limits that a load would meet; deferred mail is tried again soon.
+// its own, without limits that a load would meet; deferred mail is tried again soon,
+// and the postmaster is sent no transcripts, which nobody has counted.
 // Values: SINK is the sink's port, BOXDOMAIN and BOXES are the domain of the
 // mailboxes and their rows in virtual_mailbox_maps.
 const RelayMain = `relayhost = [127.0.0.1]:@SINK@
@@ -123,6 +124,7 @@ in_flow_delay = 0
 queue_run_delay = 1s
 minimal_backoff_time = 1s
 maximal_backoff_time = 2s
+notify_classes =
 `
 
 // ErrUnavailable says that a system cannot run here; its text says why.

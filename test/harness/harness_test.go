@@ -4,6 +4,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestOracleStartsAndStops(t *testing.T) {
@@ -18,8 +19,11 @@ func TestOracleStartsAndStops(t *testing.T) {
 	if err := i.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(i.LogText(), "daemon started") {
-		t.Errorf("log:\n%s", i.LogText())
+	// postlogd writes when it gets round to it.
+	for end := time.Now().Add(20 * time.Second); !strings.Contains(i.LogText(), "daemon started"); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("log:\n%s", i.LogText())
+		}
 	}
 	if err := i.Halt(); err != nil {
 		t.Error(err)

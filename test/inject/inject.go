@@ -100,11 +100,11 @@ func (c *Client) content(l *ledger.Ledger, m ledger.Message) bool {
 	return false
 }
 
-// Arrived books what a sink takes, for each of its recipients. A sink calls it
-// before it says 250.
-func Arrived(l *ledger.Ledger, t peer.Transaction) {
+// Arrived books what a sink takes, for each of its recipients: book is the method
+// Delivered of a ledger, or the like. A sink calls it before it says 250.
+func Arrived(book func(ledger.Delivery), t peer.Transaction) {
 	for _, r := range t.Recipients {
-		l.Delivered(ledger.Delivery{Recipient: r, Sender: t.Sender, Envelope: true, Text: t.Text,
+		book(ledger.Delivery{Recipient: r, Sender: t.Sender, Envelope: true, Text: t.Text,
 			Where: fmt.Sprintf("sink session %d", t.Session), Begin: t.Begin, At: time.Now()})
 	}
 }

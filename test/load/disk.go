@@ -16,12 +16,14 @@ const diskSize = 2 << 30
 // volume is a file system of its own for a measurement, in an image file: both
 // systems then work on the same one, freshly made, whatever the machine has.
 type volume struct {
-	image, mount string
-	loop         *os.File
+	image, mount, kind string
+	loop               *os.File
 }
 
-// newVolume makes and mounts a file system, ext4 or xfs. It needs root.
-func newVolume(kind string) (d *volume, err error) {
+// newVolume makes and mounts a file system, ext4 or xfs, with options for mkfs. It
+// needs root. A size of 0 is enough for the queues of a run, and its blocks are
+// all there; others are found when they are needed.
+func newVolume(kind string, size int64, options ...string) (d *volume, err error) {
 	dir, err := os.MkdirTemp("", "load-disk-")
 	if err != nil {
 		return nil, err
@@ -40,17 +42,15 @@ func newVolume(kind string) (d *volume, err error) {
 		return nil, err
 	}
 	defer f.Close()
-	// Blocks that are not there yet would be found during the measurement.
-	zeros := make([]byte, 4<<20)
-	for range diskSize / len(zeros) {
-		if _, err := f.Write(zeros); err != nil {
-			return nil, err
-		}
+	if size > 0 {
+		err = f.Truncate(size)
+	} else {
+		err = fill(f)
 	}
-	if err := f.Sync(); err != nil {
+	if err != nil {
 		return nil, err
 	}
-	if err := disk.Format(d.image, kind); err != nil {
+	if err := disk.Format(d.image, kind, options...); err != nil {
 		return nil, err
 	}
 	if d.loop, err = disk.Loop(d.image, true); err != nil {
@@ -59,10 +59,39 @@ func newVolume(kind string) (d *volume, err error) {
 	if err := os.Mkdir(d.mount, 0o755); err != nil {
 		return nil, err
 	}
-	if err := unix.Mount(d.loop.Name(), d.mount, kind, 0, ""); err != nil {
-		return nil, fmt.Errorf("mount %s: %w", d.image, err)
+	d.kind = kind
+	if err := d.attach(); err != nil {
+		return nil, err
 	}
 	return d, os.Chmod(d.mount, 0o1777)
+}
+
+// fill writes the blocks of an image: those that are not there yet would be
+// found during the measurement.
+func fill(f *os.File) error {
+	zeros := make([]byte, 4<<20)
+	for range diskSize / len(zeros) {
+		if _, err := f.Write(zeros); err != nil {
+			return err
+		}
+	}
+	return f.Sync()
+}
+
+func (d *volume) attach() error {
+	if err := unix.Mount(d.loop.Name(), d.mount, d.kind, 0, ""); err != nil {
+		return fmt.Errorf("mount %s: %w", d.image, err)
+	}
+	return nil
+}
+
+// forget drops what of the file system is in memory, as a boot does. Nobody may
+// have a file open.
+func (d *volume) forget() error {
+	if err := unix.Unmount(d.mount, 0); err != nil {
+		return fmt.Errorf("unmount %s: %w", d.mount, err)
+	}
+	return d.attach()
 }
 
 func (d *volume) remove() {

@@ -51,13 +51,21 @@ func measureAll() int {
 	only := flag.String("only", "", "measure only this system: posthaste or postfix")
 	asJSON := flag.Bool("json", false, "print one line of JSON per setting instead of a table")
 	kind := flag.String("disk", "ext4", "file system, freshly made in an image file, for the queues of both (ext4, xfs); empty, or not root: where temporary files lie")
+	deferred := flag.Int("deferred", 0, "measure with this many deferred messages instead")
 	flag.Parse()
 	calm()
 	if *waiting > 0 {
 		return printIdle(*waiting, *only)
 	}
+	var size int64
+	var options []string
+	if *deferred > 0 {
+		size, options = backlogDisk(*deferred)
+	}
+	var d *volume
 	if *kind != "" && os.Geteuid() == 0 {
-		d, err := newVolume(*kind)
+		var err error
+		d, err = newVolume(*kind, size, options...)
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "load: disk:", err)
 			return 1
@@ -71,6 +79,13 @@ func measureAll() int {
 			os.Exit(1)
 		}()
 		os.Setenv("TMPDIR", d.mount)
+	}
+	if *deferred > 0 {
+		if err := runBacklog(*deferred, *rounds, *messages, d); err != nil {
+			fmt.Fprintln(os.Stderr, "load:", err)
+			return 1
+		}
+		return 0
 	}
 	if err := run(*rounds, *messages, *sessions, *sizes, *maildir, *keep, *only, *asJSON); err != nil {
 		fmt.Fprintln(os.Stderr, "load:", err)

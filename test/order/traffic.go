@@ -42,7 +42,7 @@ func (s *sink) judge(verb string, t peer.Transaction) string {
 	if verb != "." {
 		return s.refusal(t.Recipients[len(t.Recipients)-1])
 	}
-	inject.Arrived(s.ledger, t)
+	inject.Arrived(s.ledger.Delivered, t)
 	return check.Taken(check.TestOf(t.Text), t.Recipients)
 }
 

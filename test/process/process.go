@@ -10,8 +10,12 @@ import (
 	"strings"
 )
 
-// Tree lists the process and all its descendants, parents first.
+// Tree lists the process and all its descendants, parents first; none for 0,
+// whose descendants are all processes of the machine.
 func Tree(root int) []int {
+	if root == 0 {
+		return nil
+	}
 	children := make(map[int][]int)
 	dirs, _ := filepath.Glob("/proc/[0-9]*")
 	for _, dir := range dirs {

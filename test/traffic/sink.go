@@ -1,11 +1,11 @@
 package traffic
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"sync"
 	"time"
 
+	"posthaste/test/inject"
 	"posthaste/test/ledger"
 	"posthaste/test/peer"
 )
@@ -84,9 +84,6 @@ func (s *Sink) judge(verb string, t peer.Transaction) string {
 	case s.chance(Slow):
 		time.Sleep(slowness) // what is on its way stays so for a while
 	}
-	for _, r := range t.Recipients {
-		book(ledger.Delivery{Recipient: r, Sender: t.Sender, Envelope: true, Text: t.Text,
-			Where: fmt.Sprintf("sink session %d", t.Session), Begin: t.Begin, At: time.Now()})
-	}
+	inject.Arrived(book, t)
 	return ""
 }

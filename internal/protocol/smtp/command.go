@@ -6,8 +6,10 @@ import "strings"
 // rest without surrounding white space.
 func SplitCommand(line string) (verb, args string) {
 	line = strings.Trim(line, " \t")
-	if i := strings.IndexAny(line, " \t"); i >= 0 {
-		return upper(line[:i]), strings.Trim(line[i:], " \t")
+	for i := 0; i < len(line); i++ {
+		if line[i] == ' ' || line[i] == '\t' {
+			return upper(line[:i]), strings.TrimLeft(line[i:], " \t")
+		}
 	}
 	return upper(line), ""
 }

@@ -21,6 +21,9 @@ type Content struct {
 // contentBlock is how much of the content is read at a time.
 const contentBlock = 32 << 10
 
+// endSize is the size of the record that ends the content: it has no payload.
+const endSize = 2
+
 var blocks = sync.Pool{New: func() any { return new([contentBlock]byte) }}
 
 // Lines begins to read the content from its first line. Close gives the
@@ -155,7 +158,13 @@ func (r *LineReader) control(at int64, n int) error {
 // fill moves the unread bytes to the front of the block and reads on.
 func (r *LineReader) fill() error {
 	kept := copy(r.block[:], r.buf)
-	n, err := r.content.File.ReadAt(r.block[kept:], r.offset)
+	room := r.block[kept:]
+	// Not beyond the record that ends the content: a read that is cut short by
+	// the end of the file takes a second one to know it.
+	if left := r.content.Offset + r.content.Length + endSize - r.offset; !r.pointed && left > 0 && left < int64(len(room)) {
+		room = room[:left]
+	}
+	n, err := r.content.File.ReadAt(room, r.offset)
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}

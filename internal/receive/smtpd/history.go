@@ -75,7 +75,7 @@ func troubleOf(err error) mail.Trouble {
 	switch {
 	case me.Code == "5.3.4", me.Code == "5.4.0":
 		return mail.TroubleBounce
-	case me.Temporary():
+	case me.Temporary() && me.Err != nil: // a rule that says "later" has no cause
 		return mail.TroubleResource
 	}
 	return mail.TroublePolicy

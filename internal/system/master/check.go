@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"posthaste/internal/queue"
 )
 
 // check is `postfix check`: what is wrong and must not be is an error, what is
@@ -32,8 +34,9 @@ func (c *control) check() error {
 	return nil
 }
 
-// integrity makes what is missing and puts queue files where they belong.
-func (c *control) integrity() error {
+// integrity makes what is missing and puts the files of some queues, or all,
+// where they belong.
+func (c *control) integrity(queues ...string) error {
 	p := &c.plan.params
 	o, err := p.owner(os.Geteuid() == 0)
 	if err != nil {
@@ -50,7 +53,19 @@ func (c *control) integrity() error {
 	if err := makeDirectories(p.Common.DataDirectory, o); err != nil {
 		return fmt.Errorf("unable to create missing queue directories: %w", err)
 	}
-	return c.repair()
+	return c.repair(queues...)
+}
+
+// early are the queues that are put in order before the mail system starts. The
+// others may hold a million files: the process that owns the queue does them
+// when it serves.
+func early() (names []string) {
+	for _, n := range queue.Maintained {
+		if !slices.Contains(queue.Late, n) {
+			names = append(names, string(n))
+		}
+	}
+	return names
 }
 
 // repair runs postsuper on some queues, or all. It is a process of its own,

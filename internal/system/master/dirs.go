@@ -38,6 +38,7 @@ var directories = []directory{
 	{"hold", 0o700, ownerMail},
 	{"incoming", 0o700, ownerMail},
 	{"journal", 0o700, ownerMail},
+	{"listing", 0o700, ownerMail},
 	{"private", 0o700, ownerMail},
 	{"saved", 0o700, ownerMail},
 	{"trace", 0o700, ownerMail},

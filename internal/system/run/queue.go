@@ -57,11 +57,28 @@ func queueManager(env *host.Env) ([]host.Part, error) {
 		hints(env.Notify, sched),
 		take,
 		keep,
+		r.order(q, sched),
 	}
 	if refresh.Name != "" {
 		parts = append(parts, refresh)
 	}
 	return append(parts, p.queueSockets(q, d, sched, flusher, wake)...), nil
+}
+
+// order is the part that puts the large queues in order, as postsuper does the
+// others before the start.
+func (r *row) order(q *queue.Queue, sched *schedule.Scheduler) host.Part {
+	return host.Part{Name: "postsuper", Serve: func(ctx context.Context) error {
+		_, err := q.Repair(ctx, queue.RepairOptions{
+			In: queue.Late, Names: true, Structure: true, Pace: queue.Pace{Busy: sched.Busy},
+			Warn: r.log.Warning, Note: func(string, ...any) {},
+		})
+		if err != nil {
+			r.log.Warning("queue: %s", err)
+		}
+		<-ctx.Done()
+		return nil
+	}}
 }
 
 // newScheduler makes the queue manager.
