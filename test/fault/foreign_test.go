@@ -64,7 +64,11 @@ func (s *site) plant(dir string) (n int) {
 			s.t.Error(err)
 		}
 	}
-	in := func(name string) string { return filepath.Join(dir, name) }
+	// The same name in two queues would be the same message.
+	mark := strings.ToUpper(filepath.Base(dir)[:1])
+	in := func(name string) string {
+		return filepath.Join(dir, strings.Replace(strings.Replace(name, "4abc", "4abc"+mark, 1), "4bcd", "4bcd"+mark, 1))
+	}
 	// A message outside that would be delivered once more, if a link were followed.
 	outside := filepath.Join(s.Dir, "outside."+filepath.Base(dir))
 	for name := range s.queued() {

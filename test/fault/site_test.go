@@ -124,6 +124,7 @@ func begin(t *testing.T, with setup) *site {
 // end stops the system and removes everything.
 func (s *site) end() {
 	if s.t.Failed() {
+		os.WriteFile("/tmp/flog", []byte(s.LogText()), 0o644)
 		s.t.Logf("%s\n%s", s.Dir, tail(s.LogText(), 4000))
 	}
 	err := s.Halt()
