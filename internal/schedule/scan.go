@@ -77,7 +77,7 @@ func (s *Scheduler) candidates(place queue.Name, all bool) iter.Seq2[mail.QueueI
 // ahead than any back-off is left from a clock that jumped, and counts as due.
 func (s *Scheduler) due(st queue.Stat) bool {
 	wait := st.MTime.Sub(s.clock.Now())
-	return wait <= time.Second || wait > s.params.MaximalBackoff+time.Minute
+	return wait <= time.Second || wait > max(s.params.MaximalBackoff, s.params.MinimalBackoff)+time.Minute
 }
 
 // busyTime is how long after a new message the next one is expected.

@@ -15,8 +15,6 @@ import (
 
 	"posthaste/test/disk"
 	"posthaste/test/harness"
-	"posthaste/test/inject"
-	"posthaste/test/ledger"
 	"posthaste/test/traffic"
 )
 
@@ -250,16 +248,8 @@ func TestMailboxDiskFull(t *testing.T) {
 // deferred finds deferrals in a log.
 var deferred = regexp.MustCompile(`(?m)^.*status=deferred.*$`)
 
-// toMbox sends a message to the mailbox that is one file. No ledger reads it.
-func (s *site) toMbox() {
-	apart := ledger.New("mbox")
-	m := apart.Send("sender@injector.example.test", 40_000, "old@"+traffic.BoxDomain)
-	if c := inject.Open(s.Addr(), replyLimit); c == nil || !c.Send(apart, m) {
-		s.t.Fatal("the message for the mbox was refused")
-	} else {
-		c.Quit()
-	}
-}
+// toMbox sends a message to the mailbox that is one file.
+func (s *site) toMbox() { s.sendApart(40_000, "old@"+traffic.BoxDomain) }
 
 // fillMbox waits until an mbox has a number of messages, the first of which it
 // sends, and returns its text.

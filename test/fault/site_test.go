@@ -124,7 +124,6 @@ func begin(t *testing.T, with setup) *site {
 // end stops the system and removes everything.
 func (s *site) end() {
 	if s.t.Failed() {
-		os.WriteFile("/tmp/flog", []byte(s.LogText()), 0o644)
 		s.t.Logf("%s\n%s", s.Dir, tail(s.LogText(), 4000))
 	}
 	err := s.Halt()
@@ -243,6 +242,20 @@ func (s *site) client(n, size int) (acked, served bool) {
 	}
 	defer c.Quit()
 	return c.Send(s.books, s.books.Send("sender@injector.example.test", size, recipients(n)...)), true
+}
+
+// sendApart sends a message that is not in the books.
+func (s *site) sendApart(size int, to string) {
+	s.t.Helper()
+	apart := ledger.New("apart")
+	c := inject.Open(s.Addr(), replyLimit)
+	if c == nil {
+		s.t.Fatal("no connection")
+	}
+	defer c.Quit()
+	if !c.Send(apart, apart.Send("sender@injector.example.test", size, to)) {
+		s.t.Fatalf("the message for %s was refused", to)
+	}
 }
 
 // recipients of message n: every kind in turn.
