@@ -45,8 +45,9 @@ func (j *journal) checkpoint() error {
 			}
 			return err
 		}
+		roomy := j.roomy()
 		for _, s := range left {
-			if !s.notes && !s.bad && j.fs.Rename(s.name, s.name+spareSuffix) == nil {
+			if roomy && !s.notes && !s.bad && j.fs.Rename(s.name, s.name+spareSuffix) == nil {
 				j.keepSpare(s.name+spareSuffix, s.file)
 			} else {
 				j.retire(s.name, s.file, s.notes)

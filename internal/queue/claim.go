@@ -52,12 +52,8 @@ func (q *Queue) Claim(from Name, id mail.QueueID, o ClaimOptions) (*Claimed, err
 	if !id.Valid() {
 		return nil, fmt.Errorf("%w: bad queue id %q", ErrNotReady, id)
 	}
-	path := q.Path(from, id)
-	f, err := q.fs.Open(path, false)
+	f, err := q.openReady(from, id)
 	if err != nil {
-		if errors.Is(err, fs.ErrNotExist) {
-			return nil, ErrGone
-		}
 		return nil, err
 	}
 	m, err := q.take(f, from, id, o)
@@ -66,6 +62,23 @@ func (q *Queue) Claim(from Name, id mail.QueueID, o ClaimOptions) (*Claimed, err
 		return nil, err
 	}
 	return m, nil
+}
+
+// openReady opens the file of a message. What cannot be opened and is no message,
+// a link or the unfinished file of somebody else, is ErrNotReady.
+func (q *Queue) openReady(n Name, id mail.QueueID) (File, error) {
+	path := q.Path(n, id)
+	f, err := q.fs.Open(path, false)
+	if err == nil {
+		return f, nil
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, ErrGone
+	}
+	if st, e := q.fs.Lstat(path); e == nil && !st.Ready() {
+		return nil, fmt.Errorf("%w: %w", ErrNotReady, err)
+	}
+	return nil, err
 }
 
 // take claims the open file.
@@ -224,8 +237,8 @@ func isWarned(f File, at int64) bool {
 }
 
 // Remove ends the message: all recipients are done. ErrGone means that the
-// administrator was faster, and may have moved the message: then the claim
-// goes on, so that recipients can be marked, and Close ends it.
+// administrator was faster, and may have moved the message. After any error the
+// claim goes on, so that recipients can be marked, and Close ends it.
 func (m *Claimed) Remove() error {
 	path := m.q.Path(Active, m.ID)
 	m.q.noteGone(m.ID)
@@ -233,11 +246,12 @@ func (m *Claimed) Remove() error {
 	if errors.Is(err, fs.ErrNotExist) {
 		return ErrGone
 	}
-	m.close()
-	if err == nil {
-		m.q.moved.mark(path)
+	if err != nil {
+		return err
 	}
-	return err
+	m.close()
+	m.q.moved.mark(path)
+	return nil
 }
 
 // Defer puts the message into deferred until the given time. Marks are made

@@ -30,6 +30,8 @@ type FS interface {
 	SyncDir(name string) error
 	// Syncer opens the means to sync the whole file system.
 	Syncer() (Syncer, error)
+	// Room is how many bytes there are for users other than root.
+	Room() (int64, error)
 }
 
 // Dir is an open directory, by which many of its files are looked at for less

@@ -271,12 +271,23 @@ func (j *journal) createLocked(name string) (File, error) {
 	return f, nil
 }
 
+// spareRoom is how much room a disk has left when a spare file is no loss to
+// anybody.
+const spareRoom = 10 * segmentSize
+
+// roomy tells whether there may be a spare file: on a small disk, or one that is
+// nearly full, messages need the room more.
+func (j *journal) roomy() bool {
+	room, err := j.fs.Room()
+	return err == nil && room >= spareRoom
+}
+
 // prepare makes a spare file whose blocks are all there, when there is none.
 func (j *journal) prepare() error {
 	j.mu.Lock()
 	need := j.spare == nil && j.cur == nil
 	j.mu.Unlock()
-	if !need {
+	if !need || !j.roomy() {
 		return nil
 	}
 	name := string(Journal) + "/" + string(j.ids.next(j.now())) + spareSuffix

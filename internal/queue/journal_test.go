@@ -221,6 +221,33 @@ func TestJournalUnderLoad(t *testing.T) {
 	}
 }
 
+// fullFS is a file system with little room left.
+type fullFS struct{ FS }
+
+func (fullFS) Room() (int64, error) { return spareRoom - 1, nil }
+
+// No spare file takes the room that messages need.
+func TestNoSpareOnASmallDisk(t *testing.T) {
+	root := t.TempDir()
+	q, err := New(Options{FS: fullFS{DirFS(root)}, Journal: WholeJournal})
+	if err == nil {
+		err = q.Setup()
+	}
+	if err == nil {
+		err = q.journal.prepare()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	send(t, q, "r1@c.test")
+	if err := q.journal.checkpoint(); err != nil {
+		t.Fatal(err)
+	}
+	if names := journalFiles(t, root); len(names) > 0 {
+		t.Errorf("the journal has %v", names)
+	}
+}
+
 // A command that deletes notes it while the journal is in use, and only then.
 func TestNotesOfCommands(t *testing.T) {
 	root := t.TempDir()

@@ -2,6 +2,7 @@ package queue
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"iter"
 
@@ -121,7 +122,8 @@ func (m *Message) Info(limit int) (*record.Info, error) { return record.Read(m, 
 // Recover makes good what crashed processes left in the journal, and puts back
 // into incoming what they left in active. A
 // message whose lock is held is still being delivered by a survivor; it is
-// left, and counted in busy, for a later call.
+// left, and counted in busy, for a later call. So is a file that cannot be put
+// back; the error tells of these as LeftError, which is no reason not to go on.
 func (q *Queue) Recover() (moved, busy int, err error) {
 	if j := q.journal; j != nil {
 		// What cannot be made good now, on a full disk perhaps, must not keep
@@ -130,6 +132,7 @@ func (q *Queue) Recover() (moved, busy int, err error) {
 			j.postpone(err)
 		}
 	}
+	var left *LeftError
 	for id, e := range q.List(Active) {
 		if e != nil {
 			err = errors.Join(err, e)
@@ -141,20 +144,37 @@ func (q *Queue) Recover() (moved, busy int, err error) {
 		case errors.Is(e, ErrLocked):
 			busy++
 		case !errors.Is(e, ErrGone) && !errors.Is(e, ErrNotReady):
-			err = errors.Join(err, e)
+			busy++
+			if left == nil {
+				left = &LeftError{First: e}
+			}
+			left.Count++
 		}
+	}
+	if err == nil && left != nil {
+		err = left
 	}
 	return moved, busy, err
 }
 
+// LeftError tells of files in the active queue that could not be put back.
+type LeftError struct {
+	First error
+	Count int
+}
+
+func (e *LeftError) Error() string {
+	return fmt.Sprintf("%d files are left there: %s", e.Count, e.First)
+}
+
 func (q *Queue) recoverOne(id mail.QueueID) error {
-	f, err := q.Open(Active, id)
+	f, err := q.openReady(Active, id)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
-	if !f.Stat.Mode.IsRegular() {
-		return ErrNotReady
+	if st, err := f.Stat(); err != nil || !st.Mode.IsRegular() {
+		return errors.Join(err, ErrNotReady)
 	}
 	if ok, err := f.TryLock(); err != nil || !ok {
 		return errors.Join(err, ErrLocked)

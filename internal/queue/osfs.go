@@ -94,6 +94,12 @@ func (d dirFS) Syncer() (Syncer, error) {
 	return syncer{f}, nil
 }
 
+func (d dirFS) Room() (int64, error) {
+	var st unix.Statfs_t
+	err := unix.Statfs(string(d), &st)
+	return int64(st.Bavail) * st.Bsize, pathError("statfs", ".", err)
+}
+
 type syncer struct{ *os.File }
 
 func (s syncer) SyncAll() error {

@@ -218,6 +218,56 @@ func TestLogsRoundTrip(t *testing.T) {
 	}
 }
 
+// A time stamp further ahead than any back-off is left from a clock that jumped,
+// and the message is due (R8).
+func TestTimeStampsInTheFuture(t *testing.T) {
+	root := t.TempDir()
+	for ahead, want := range map[time.Duration]error{
+		0: nil, 30 * time.Minute: ErrFuture, 10 * 365 * 24 * time.Hour: nil, -10 * 365 * 24 * time.Hour: nil,
+	} {
+		q, err := New(Options{FS: DirFS(root), MaxDelay: time.Hour})
+		if err == nil {
+			err = q.Setup()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		id := send(t, q, "r@c.test")
+		at := time.Now().Add(ahead)
+		if err := os.Chtimes(filepath.Join(root, q.Path(Incoming, id)), at, at); err != nil {
+			t.Fatal(err)
+		}
+		m, err := q.Claim(Incoming, id, ClaimOptions{})
+		if !errors.Is(err, want) {
+			t.Errorf("%s ahead: %v", ahead, err)
+		}
+		if err == nil {
+			m.Close()
+		}
+	}
+}
+
+// A file that cannot be read, or is none, keeps nobody from putting back the rest.
+func TestRecoverAmongForeignFiles(t *testing.T) {
+	q, root := newQueue(t)
+	m, err := q.Claim(Incoming, send(t, q, "r@c.test"), ClaimOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Close()
+	if err := os.Symlink("/etc/passwd", filepath.Join(root, "active", "4bcdfghjklmnLNK")); err != nil {
+		t.Fatal(err)
+	}
+	if os.Geteuid() != 0 { // root may read it
+		if err := os.WriteFile(filepath.Join(root, "active", "4bcdfghjklmnBCD"), nil, 0o300); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if moved, _, err := q.Recover(); moved != 1 || err != nil {
+		t.Errorf("moved %d, %v", moved, err)
+	}
+}
+
 func TestRecoverAfterACrash(t *testing.T) {
 	q, _ := newQueue(t)
 	dead, alive := send(t, q, "r@c.test"), send(t, q, "r@c.test")

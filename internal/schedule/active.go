@@ -51,7 +51,12 @@ func (s *Scheduler) open(from queue.Name, id mail.QueueID, u urgency) (*message,
 		s.log.Warning("%s: saved to the corrupt queue: %s", id, err)
 		return nil, batch{}
 	default:
-		s.log.Warning("%s: cannot take the message from the %s queue: %s", id, from, err)
+		if news, last := s.seldom.News(string(id), s.clock.Elapsed()); news {
+			s.log.Warning("%s: cannot take the message from the %s queue: %s", id, from, err)
+			if last {
+				s.log.Warning("of further messages that cannot be taken nothing is said for a while")
+			}
+		}
 		return nil, batch{}
 	}
 	m := &message{

@@ -30,6 +30,7 @@ func (s *Scheduler) start(e *entry) {
 	j := e.peer.job
 	m := j.message
 	e.started = s.clock.Now()
+	s.running++
 	e.only = m.pending == 1 && m.next == 0 && m.deferred == 0 && !m.interrupted
 	run := &delivery{
 		s: s, m: m, e: e, service: j.transport.name, agent: j.transport.agent,
@@ -142,6 +143,7 @@ func (s *Scheduler) ended(r *delivery) {
 	}
 	n := len(r.e.recipients)
 	t.running--
+	s.running--
 	d.busy--
 	d.pause(s)
 	d.settle()

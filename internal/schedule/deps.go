@@ -22,6 +22,9 @@ type Deps struct {
 	Log      Log      // nil: no log
 	Clock    Clock    // nil: the machine's clock
 	Override Override // <transport>_… parameters; nil: none set
+	// Descriptors is how many this process can spare for messages and deliveries;
+	// 0: any number.
+	Descriptors int
 	// Unreachable tells that an agent's error means "the service cannot be
 	// reached", so that its transport is left alone for a while; nil: never.
 	Unreachable func(err error) bool
@@ -51,7 +54,7 @@ type Claim interface {
 	Entries(from record.Position, limit int) ([]record.Entry, record.Position, error)
 	MarkDone(record.Entry) error
 	SetWarned() error
-	Remove() error // when the file is gone, only Close ends the claim
+	Remove() error // after an error only Close ends the claim
 	Close()
 	Defer(at time.Time) error
 	Release() error

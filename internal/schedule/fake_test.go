@@ -27,6 +27,7 @@ type fakeQueue struct {
 	history []string // "ID place" for every move
 	claims  []mail.QueueID
 	failing map[string]error // method → error
+	world   *fakeWorld       // nil: the time of day is right
 }
 
 type fakeFile struct {
@@ -169,7 +170,7 @@ func (q *fakeQueue) Claim(from queue.Name, id mail.QueueID, o queue.ClaimOptions
 	case f.corrupt:
 		f.place = queue.Corrupt
 		return nil, fmt.Errorf("%w: bad record", queue.ErrCorrupt)
-	case !o.Any && f.due.After(time.Now().Add(time.Second)):
+	case !o.Any && q.future(f.due):
 		return nil, queue.ErrFuture
 	}
 	f.place = queue.Active
@@ -218,6 +219,15 @@ func (q *fakeQueue) RemoveLog(kind queue.Name, id mail.QueueID) error {
 	defer q.mu.Unlock()
 	delete(q.logs[kind], id)
 	return nil
+}
+
+// future tells whether a time has not come, as package queue does with MaxDelay.
+func (q *fakeQueue) future(due time.Time) bool {
+	if q.world == nil {
+		return due.After(time.Now().Add(time.Second))
+	}
+	wait := due.Sub(q.world.Now())
+	return wait > time.Second && wait <= q.world.params.MaximalBackoff+time.Minute
 }
 
 type fakeClaim struct {
@@ -285,6 +295,8 @@ type fakeWorld struct {
 	offset  time.Duration // of the time of day
 	missing map[string]bool
 
+	descriptors int // see Deps
+
 	mu       sync.Mutex
 	late     []string // what Deferred was told
 	log      []string
@@ -298,6 +310,7 @@ var errUnreachable = errors.New("no such socket")
 
 func newWorld(t testing.TB) *fakeWorld {
 	w := &fakeWorld{t: t, queue: newFakeQueue(), params: defaults(), set: map[string]string{}, missing: map[string]bool{}}
+	w.queue.world = w
 	w.common.DoubleBounceSender = "double-bounce"
 	w.agent = sendAll
 	w.max = 100
@@ -373,7 +386,7 @@ func (w *fakeWorld) scheduler() *Scheduler {
 	return New(w.params, w.common, Deps{
 		Queue: w.queue, Resolver: w, Agents: w, Notices: w, Log: w, Clock: w,
 		Override:    func(service, suffix string) (string, bool) { v, found := w.set[service+suffix]; return v, found },
-		Unreachable: func(err error) bool { return errors.Is(err, errUnreachable) },
+		Descriptors: w.descriptors, Unreachable: func(err error) bool { return errors.Is(err, errUnreachable) },
 		Deferred: func(id mail.QueueID, to mail.Address) {
 			w.mu.Lock()
 			defer w.mu.Unlock()

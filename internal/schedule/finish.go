@@ -61,12 +61,11 @@ func (s *Scheduler) end(m *message) error {
 			return s.retry(m)
 		}
 	}
-	if err := m.claim.Remove(); errors.Is(err, queue.ErrGone) {
-		// Deleted, or put on hold meanwhile: there it must not be delivered again.
+	if err := m.claim.Remove(); err != nil {
+		// Deleted, put on hold meanwhile, or left over by a disk that refuses: it
+		// must not be delivered again.
 		s.markRest(m)
 		m.claim.Close()
-		return err
-	} else if err != nil {
 		return err
 	}
 	s.log.Info("%s: removed", m.id)

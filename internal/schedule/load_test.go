@@ -427,6 +427,9 @@ func TestCorruptAndStranded(t *testing.T) {
 			if w.queue.place("A1") != queue.Deferred {
 				t.Errorf("stranded message is %s", w.queue.place("A1"))
 			}
+			if done := w.queue.files["A1"].done; len(done) != 1 {
+				t.Errorf("recipients that are marked as done: %v", done)
+			}
 		})
 	})
 }

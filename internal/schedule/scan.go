@@ -77,7 +77,7 @@ func (s *Scheduler) candidates(place queue.Name, all bool) iter.Seq2[mail.QueueI
 // ahead than any back-off is left from a clock that jumped, and counts as due.
 func (s *Scheduler) due(st queue.Stat) bool {
 	wait := st.MTime.Sub(s.clock.Now())
-	return wait <= time.Second || wait > s.params.MaximalBackoff+time.Minute
+	return wait <= time.Second || wait > max(s.params.MaximalBackoff, s.params.MinimalBackoff)+time.Minute
 }
 
 // busyTime is how long after a new message the next one is expected.
@@ -177,6 +177,19 @@ func (s *Scheduler) tick() {
 	}
 }
 
+// An active message keeps its file open. A delivery needs three descriptors more:
+// the file once more, to be sent, a connection, and one for marks and logs.
+const (
+	messageShare  = 2 // of all descriptors one half is for messages
+	deliveryShare = 8 // and three eighths are for deliveries
+)
+
+// mayRun tells whether there are descriptors for one more delivery.
+func (s *Scheduler) mayRun() bool {
+	n := s.deps.Descriptors
+	return n == 0 || s.running < max(1, n/deliveryShare)
+}
+
 // room tells whether one more message of a queue may become active. The last
 // tenth is kept for new mail.
 func (s *Scheduler) room(c *scan) bool {
@@ -184,6 +197,9 @@ func (s *Scheduler) room(c *scan) bool {
 		return false
 	}
 	limit := s.params.ActiveLimit
+	if n := s.deps.Descriptors; n > 0 {
+		limit = min(limit, max(1, n/messageShare))
+	}
 	if c.place == queue.Deferred {
 		limit -= limit / 10
 	}

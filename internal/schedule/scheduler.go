@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -10,6 +11,7 @@ import (
 	"posthaste/internal/config"
 	"posthaste/internal/gang"
 	"posthaste/internal/mail"
+	"posthaste/internal/maillog"
 	"posthaste/internal/queue"
 )
 
@@ -32,6 +34,7 @@ type Scheduler struct {
 	missed  atomic.Bool  // a hint was dropped
 	newest  atomic.Int64 // when the last hint came, on the clock that never jumps
 	watch   clockWatch
+	seldom  maillog.Seldom
 	loaders *pool      // claim, read, resolve
 	enders  *pool      // record, notify, defer, remove
 	gang    *gang.Gang // calls of agents
@@ -45,6 +48,7 @@ type Scheduler struct {
 	readyTransports []*transport
 	messages        map[mail.QueueID]*message // active ones; nil while being claimed
 	claiming        int
+	running         int // deliveries
 	arrivals        uint64
 	deadCount       int
 	stopping        bool
@@ -90,7 +94,9 @@ const (
 func (s *Scheduler) Serve(ctx context.Context) error {
 	defer close(s.done)
 	moved, busy, err := s.queue.Recover()
-	if err != nil {
+	if left, some := errors.AsType[*queue.LeftError](err); some {
+		s.log.Warning("active queue: %s", left)
+	} else if err != nil {
 		return fmt.Errorf("active queue: %w", err)
 	}
 	if moved > 0 {

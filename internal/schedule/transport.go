@@ -155,7 +155,7 @@ func (s *Scheduler) ready(t *transport) {
 
 // dispatch starts all entries that may start now.
 func (s *Scheduler) dispatch() {
-	for len(s.readyTransports) > 0 && !s.stopping {
+	for len(s.readyTransports) > 0 && !s.stopping && s.mayRun() {
 		t := s.readyTransports[0]
 		s.readyTransports[0] = nil
 		s.readyTransports = s.readyTransports[1:]

@@ -70,6 +70,8 @@ func (c *Client) Send(l *ledger.Ledger, m ledger.Message) bool {
 	case err != nil:
 		l.Lost(m.ID, ledger.Envelope)
 		return false
+	case accepted == 0 && reply[0] == '2':
+		return false // each recipient was told
 	case !strings.HasPrefix(reply, "354"):
 		l.Refused(m.ID, "", reply)
 		return false

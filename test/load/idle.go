@@ -52,7 +52,7 @@ func idle(system harness.System, n int) (f idleFigures, err error) {
 			return f, fmt.Errorf("connection %d: %w", len(open), err)
 		}
 		if open = append(open, c); len(open) == 1 {
-			before = pss(i.MasterPID())
+			before = process.PSS(i.MasterPID())
 		}
 	}
 	start := time.Now()
@@ -63,7 +63,7 @@ func idle(system harness.System, n int) (f idleFigures, err error) {
 	c.Close()
 	f.Greeting = time.Since(start)
 	f.Connections = n
-	f.KiB = (pss(i.MasterPID()) - before) * 1024 / float64(n)
+	f.KiB = (process.PSS(i.MasterPID()) - before) * 1024 / float64(n)
 	if len(process.Tree(i.MasterPID())) == 0 {
 		return f, fmt.Errorf("%s has gone", system)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"posthaste/test/harness"
+	"posthaste/test/process"
 )
 
 // relayMain is a relay that hands everything to the out.
@@ -108,7 +109,7 @@ func once(system harness.System, s setting, messages int, w way, keep bool) (f f
 	if err := out.waitFor(1, 20*time.Second); err != nil {
 		return f, err
 	}
-	before, err := treeCPU(i.MasterPID())
+	before, err := process.CPU(i.MasterPID())
 	if err != nil {
 		return f, err
 	}
@@ -123,7 +124,7 @@ func once(system harness.System, s setting, messages int, w way, keep bool) (f f
 		return f, nil
 	}
 	elapsed := out.last().Sub(start)
-	after, err := treeCPU(i.MasterPID())
+	after, err := process.CPU(i.MasterPID())
 	if err != nil {
 		return f, err
 	}

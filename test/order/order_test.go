@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -13,16 +12,14 @@ import (
 	"posthaste/test/harness"
 	"posthaste/test/ledger"
 	"posthaste/test/order/check"
+	"posthaste/test/strace"
 )
 
 // needs skips where the tests cannot run.
 func needs(t *testing.T, system harness.System) {
 	t.Helper()
-	if _, err := exec.LookPath("strace"); err != nil {
-		t.Skip("SKIPPED: strace is not installed")
-	}
-	if out, err := exec.Command("strace", "-o", os.DevNull, "true").CombinedOutput(); err != nil {
-		t.Skipf("SKIPPED: strace may not trace here: %s", out)
+	if err := strace.Available(); err != nil {
+		t.Skip("SKIPPED: ", err)
 	}
 	if _, err := os.Stat(filepath.Join(harness.Binaries(), "posthaste")); err != nil && system == harness.Ours {
 		t.Skip("SKIPPED: no programs: make build first")

@@ -4,14 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
-	"syscall"
-	"time"
 
 	"posthaste/test/harness"
 	"posthaste/test/process"
+	"posthaste/test/strace"
 	"posthaste/test/traffic"
 )
 
@@ -38,25 +35,11 @@ func (p *round) skipMailboxSyncs() (stop func(), err error) {
 	if len(broker) != 1 {
 		return nil, fmt.Errorf("%d processes are the broker", len(broker))
 	}
-	args = append(args, "-qq", "-f", "-p", fmt.Sprint(broker[0]), "-o", "/dev/null", "-e", "trace=fsync", "-e", "inject=fsync:retval=0")
-	strace := exec.Command("strace", args...)
-	strace.Stderr = os.Stderr
-	if err := strace.Start(); err != nil {
+	// Its children write to mailboxes; some may be there already.
+	children := process.Role(p.instance.MasterPID(), "user")
+	tracer, err := strace.Attach(append(broker, children...), []string{"fsync:retval=0"}, args...)
+	if err != nil {
 		return nil, err
 	}
-	stop = func() {
-		strace.Process.Signal(syscall.SIGTERM)
-		strace.Wait()
-	}
-	err = harness.Until(5*time.Second, func() error {
-		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", broker[0]))
-		if err == nil && strings.Contains(string(status), "TracerPid:\t0\n") {
-			err = errors.New("strace does not trace the broker")
-		}
-		return err
-	})
-	if err != nil {
-		stop()
-	}
-	return stop, err
+	return func() { tracer.Detach() }, nil
 }

@@ -36,6 +36,7 @@ type site struct {
 	client *Client
 	log    *maillog.Memory
 	stop   func()
+	most   int // connections of the server
 }
 
 func newSite(t *testing.T, a deliver.Agent) *site {
@@ -44,7 +45,7 @@ func newSite(t *testing.T, a deliver.Agent) *site {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
-	s := &site{t: t, path: filepath.Join(dir, "smtp"), log: new(maillog.Memory)}
+	s := &site{t: t, most: 100, path: filepath.Join(dir, "smtp"), log: new(maillog.Memory)}
 	s.client = NewClient(s.path, 10)
 	t.Cleanup(s.client.Close)
 	s.start(a)
@@ -59,7 +60,7 @@ func (s *site) start(a deliver.Agent) {
 		s.t.Fatal(err)
 	}
 	l.(*net.UnixListener).SetUnlinkOnClose(false)
-	s.server = NewServer(a, maillog.New(s.log, "postfix/smtp"))
+	s.server = NewServer(a, maillog.New(s.log, "postfix/smtp"), s.most)
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	server := s.server
@@ -350,6 +351,38 @@ func TestConcurrent(t *testing.T) {
 	wg.Wait()
 	if n := len(s.client.idle); n > 10 {
 		t.Errorf("%d kept connections", n)
+	}
+}
+
+// Connections that have nothing to do make room for others, and a request that
+// comes meanwhile is served all the same.
+func TestFewConnections(t *testing.T) {
+	a := agent(func(_ context.Context, r deliver.Request, done func(mail.RecipientIndex, mail.Status)) error {
+		time.Sleep(time.Millisecond)
+		done(0, mail.Sent("2.0.0", "ok"))
+		return nil
+	})
+	s := newSite(t, a)
+	s.stop()
+	s.most = 2
+	s.start(a)
+	other := NewClient(s.path, 10)
+	defer other.Close()
+	r := request(t, 1)
+	var wg sync.WaitGroup
+	for n := range 12 {
+		wg.Go(func() {
+			for range 20 {
+				err := []*Client{s.client, other}[n%2].Deliver(t.Context(), r, func(mail.RecipientIndex, mail.Status) {})
+				if err != nil {
+					t.Error(err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	if n := len(s.server.places); n > 2 {
+		t.Errorf("%d connections", n)
 	}
 }
 

@@ -27,6 +27,8 @@ type Server struct {
 	agent deliver.Agent
 	log   Log
 
+	places   chan struct{} // one token per connection
+	shed     chan struct{} // asks a connection that has nothing to do to end
 	quit     chan struct{} // closed when no new request is taken
 	quitOnce sync.Once
 	hand     context.Context // ends when deliveries in hand are cut off
@@ -34,36 +36,60 @@ type Server struct {
 	wg       sync.WaitGroup // one per connection
 }
 
-// NewServer makes a server for agent.
-func NewServer(agent deliver.Agent, log Log) *Server {
+// NewServer makes a server for agent, with the most connections at a time: each
+// needs descriptors, and one that is left without could not even be told so.
+func NewServer(agent deliver.Agent, log Log, most int) *Server {
 	hand, cut := context.WithCancel(context.Background())
-	return &Server{agent: agent, log: log, quit: make(chan struct{}), hand: hand, cut: cut}
+	return &Server{agent: agent, log: log, places: make(chan struct{}, most), shed: make(chan struct{}),
+		quit: make(chan struct{}), hand: hand, cut: cut}
 }
 
 // Serve accepts connections until ctx ends or the listener fails. It closes
-// the listener; deliveries in hand go on, see Drain.
+// the listener; deliveries in hand go on, see Drain. While there are as many
+// connections as there may be, others wait in the backlog for one to end.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	stop := context.AfterFunc(ctx, func() { l.Close() })
 	defer stop()
 	defer l.Close()
-	for {
-		conn, err := l.Accept()
+	for s.place(ctx) {
+		conn, err := ipc.Accept(ctx, l, func(err error) { s.log.Warning("accept on %s: %s", l.Addr(), err) })
 		if err != nil {
-			if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+			<-s.places
+			if errors.Is(err, net.ErrClosed) {
 				return nil
-			}
-			var ne net.Error
-			if errors.As(err, &ne) && ne.Timeout() {
-				continue
 			}
 			return fmt.Errorf("accept on %s: %w", l.Addr(), err)
 		}
 		u, ok := conn.(*net.UnixConn)
 		if !ok {
 			conn.Close()
+			<-s.places
 			return fmt.Errorf("%s is not a unix socket", l.Addr())
 		}
-		s.wg.Go(func() { s.connection(ipc.New(u)) })
+		s.wg.Go(func() {
+			s.connection(ipc.New(u))
+			<-s.places
+		})
+	}
+	return nil
+}
+
+// place waits until there may be one more connection; false: ctx has ended.
+// Meanwhile connections that have nothing to do make room.
+func (s *Server) place(ctx context.Context) bool {
+	select {
+	case s.places <- struct{}{}:
+		return true
+	default:
+	}
+	for {
+		select {
+		case s.places <- struct{}{}:
+			return true
+		case s.shed <- struct{}{}:
+		case <-ctx.Done():
+			return false
+		}
 	}
 }
 
@@ -105,7 +131,7 @@ func (s *Server) connection(conn *ipc.Conn) {
 	// it would still deliver, nobody would know of.
 	ctx, cancel := context.WithCancel(s.hand)
 	defer cancel()
-	requests := make(chan incoming)
+	requests, leave := make(chan incoming), make(chan struct{})
 	go func() {
 		defer close(requests)
 		defer cancel()
@@ -119,26 +145,31 @@ func (s *Server) connection(conn *ipc.Conn) {
 			case <-ctx.Done():
 				ipc.CloseAll(files)
 				return
-			case <-s.quit:
+			case <-leave:
 				ipc.CloseAll(files)
 				send(conn, answer{kind: answerNotTaken})
 				return
 			}
 		}
 	}()
+	var shed chan struct{} // the first request of a connection is on its way
 	for {
 		select {
 		case in, ok := <-requests:
 			if !ok || !s.request(ctx, conn, in) {
 				return
 			}
+			shed = s.shed
+			continue
 		case <-s.quit:
-			// A request that was read just now is answered by the reader, one
-			// that was not is reset by the end of the connection.
-			conn.SetReadDeadline(time.Unix(1, 0))
-			<-ctx.Done()
-			return
+		case <-shed:
 		}
+		// A request that was read just now is answered by the reader, one that was
+		// not is reset by the end of the connection.
+		close(leave)
+		conn.SetReadDeadline(time.Unix(1, 0))
+		<-ctx.Done()
+		return
 	}
 }
 

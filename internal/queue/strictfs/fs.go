@@ -231,6 +231,9 @@ func (f *FS) Syncer() (queue.Syncer, error) {
 	return &syncer{f, f.failures}, nil
 }
 
+// Room implements queue.FS: there is plenty.
+func (f *FS) Room() (int64, error) { return 1 << 50, nil }
+
 // syncer tells once of every sync that failed since it was opened.
 type syncer struct {
 	fs   *FS

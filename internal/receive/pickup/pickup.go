@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"posthaste/internal/mail"
+	"posthaste/internal/maillog"
 	"posthaste/internal/queue"
 	"posthaste/internal/queue/record"
 )
@@ -65,12 +66,14 @@ type Deps struct {
 
 // Service is pickup.
 type Service struct {
-	deps Deps
-	wake chan struct{}
+	deps   Deps
+	wake   chan struct{}
+	begun  time.Time // for a clock that does not jump
+	seldom maillog.Seldom
 }
 
 // New makes the service.
-func New(d Deps) *Service { return &Service{deps: d, wake: make(chan struct{}, 1)} }
+func New(d Deps) *Service { return &Service{deps: d, wake: make(chan struct{}, 1), begun: time.Now()} }
 
 // Wake asks for a scan soon. It never blocks.
 func (s *Service) Wake() {
@@ -106,8 +109,19 @@ func (s *Service) Scan(ctx context.Context) {
 			err = s.take(ctx, id)
 		}
 		if err != nil {
-			s.deps.Log.Warning("%s: %v", id, err)
+			s.warn(id, err)
 		}
+	}
+}
+
+// warn tells of a file that cannot be taken, once: it may lie there for long.
+func (s *Service) warn(id mail.QueueID, err error) {
+	news, last := s.seldom.News(string(id), time.Since(s.begun))
+	if news {
+		s.deps.Log.Warning("%s: %v", id, err)
+	}
+	if last {
+		s.deps.Log.Warning("of further files in maildrop that cannot be taken nothing is said for a while")
 	}
 }
 

@@ -358,6 +358,21 @@ func TestDiskFull(t *testing.T) {
 	if got := talk(t, r, "127.0.0.2", "MAIL FROM:<a@b.test>\r\n"); !strings.Contains(got, "452 4.3.1 Insufficient system storage") {
 		t.Errorf("%q", got)
 	}
+	// A lower queue_minfree does not make 1.5 times message_size_limit any less.
+	for minimum, want := range map[string]string{"0": "250 ", "1000000": "250 ", "100000000": "452 4.3.1 "} {
+		r := newRig(t, "smtpd_forbid_unauth_pipelining = no\nqueue_minfree = "+minimum+"\n", func(_ *Params, d *Deps) {
+			d.FreeSpace = func() (int64, error) { return 16 << 20, nil }
+		})
+		if got := talk(t, r, "127.0.0.2", "MAIL FROM:<a@b.test>\r\n"); !strings.Contains(got, want) {
+			t.Errorf("queue_minfree %s: %q", minimum, got)
+		}
+	}
+	r = newRig(t, "smtpd_forbid_unauth_pipelining = no\nqueue_minfree = 1\n", func(_ *Params, d *Deps) {
+		d.FreeSpace = func() (int64, error) { return 1 << 20, nil }
+	})
+	if got := talk(t, r, "127.0.0.2", "MAIL FROM:<a@b.test>\r\n"); !strings.Contains(got, "452 4.3.1") {
+		t.Errorf("%q", got)
+	}
 }
 
 func TestNoRelayControl(t *testing.T) {

@@ -161,10 +161,7 @@ func (s *session) checkSize(q *restrictions.Request, size int64) *smtp.Reply {
 	if s.srv.deps.FreeSpace == nil {
 		return nil
 	}
-	need := s.srv.p.QueueMinFree
-	if need <= 0 {
-		need = limit + limit/2
-	}
+	need := max(s.srv.p.QueueMinFree, limit+limit/2)
 	free, err := s.srv.deps.FreeSpace()
 	if err != nil {
 		s.srv.deps.Log.Warning("free space of the queue: %v", err)

@@ -144,13 +144,3 @@ func (l *link) hasPending() bool {
 	})
 	return pending
 }
-
-// isTemporary tells whether accepting may work again later.
-func isTemporary(err error) bool {
-	for _, e := range []error{syscall.EMFILE, syscall.ENFILE, syscall.ENOBUFS, syscall.ENOMEM, syscall.ECONNABORTED, syscall.EPROTO} {
-		if errors.Is(err, e) {
-			return true
-		}
-	}
-	return false
-}

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"posthaste/internal/gang"
+	"posthaste/internal/ipc"
 	"posthaste/internal/receive/smtpd/restrictions"
 	"posthaste/internal/table"
 )
@@ -126,17 +127,11 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 				return nil
 			}
 		}
-		conn, err := ln.Accept()
+		conn, err := ipc.Accept(ctx, ln, func(err error) { s.deps.Log.Warning("accept connection: %v", err) })
 		if err != nil {
 			s.release()
-			if ctx.Err() != nil || s.draining.Load() || errors.Is(err, net.ErrClosed) {
+			if s.draining.Load() || errors.Is(err, net.ErrClosed) {
 				return nil
-			}
-			var ne net.Error
-			if errors.As(err, &ne) && ne.Timeout() || isTemporary(err) {
-				s.deps.Log.Warning("accept connection: %v", err)
-				sleep(ctx, time.Second)
-				continue
 			}
 			return err
 		}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 
+	"posthaste/internal/ipc"
 	"posthaste/internal/system/host"
 )
 
@@ -41,15 +42,15 @@ func serveAll(ctx context.Context, listeners []net.Listener, serve func(net.List
 }
 
 // accept calls each for every connection of l, until ctx ends.
-func accept(ctx context.Context, l net.Listener, each func(net.Conn)) error {
+func (p *process) accept(ctx context.Context, l net.Listener, each func(net.Conn)) error {
 	stop := context.AfterFunc(ctx, func() { l.Close() })
 	defer stop()
 	for {
-		c, err := l.Accept()
+		c, err := ipc.Accept(ctx, l, func(err error) { p.log.Warning("accept on %s: %s", l.Addr(), err) })
+		if errors.Is(err, net.ErrClosed) {
+			return nil
+		}
 		if err != nil {
-			if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
-				return nil
-			}
 			return err
 		}
 		go each(c)

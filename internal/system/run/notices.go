@@ -54,7 +54,7 @@ func (r *row) site() report.Site {
 	return report.Site{
 		Hostname: r.common.MyHostname, MailName: r.common.MailName, Origin: r.common.MyOrigin,
 		DoubleBounce: r.common.DoubleBounceSender, UTF8: r.common.SMTPUTF8Enable, OldFrom: r.oldFrom(),
-		Lifetime: r.lifetime(),
+		Lifetime: r.duration("maximal_queue_lifetime", "d"),
 	}
 }
 
@@ -64,10 +64,10 @@ func (r *row) oldFrom() bool {
 	return form == "obsolete"
 }
 
-// lifetime is maximal_queue_lifetime; its value was checked when main.cf was read.
-func (r *row) lifetime() time.Duration {
-	text, _ := r.snap.Get("maximal_queue_lifetime")
-	d, _ := config.ParseDuration(text, "d")
+// duration is the value of a parameter; it was checked when main.cf was read.
+func (r *row) duration(name, unit string) time.Duration {
+	text, _ := r.snap.Get(name)
+	d, _ := config.ParseDuration(text, unit)
 	return d
 }
 

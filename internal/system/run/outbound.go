@@ -104,7 +104,7 @@ func (r *row) clientTranscripts() (func(context.Context, smtp.Transcript) error,
 
 // delivering makes a part of an agent behind the sockets of its row.
 func delivering(s host.Service, r *row, agent deliver.Agent) host.Part {
-	srv := remote.NewServer(agent, r.log)
+	srv := remote.NewServer(agent, r.log, connections())
 	part := listening(s, srv)
 	if c, ok := agent.(interface{ Close() error }); ok {
 		part.Drain = func(ctx context.Context) error {

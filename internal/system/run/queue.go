@@ -98,6 +98,7 @@ func (r *row) newScheduler(q *queue.Queue, notices schedule.Notifier, deferred f
 	return schedule.New(params, r.common, schedule.Deps{
 		Queue: schedule.Disk(q), Resolver: newRoutes(rewriting, deps), Agents: agents, Notices: notices,
 		Log: schedule.OperatorLog(r.log, logs), Override: r.snap.Transport, Unreachable: remote.Unavailable, Deferred: deferred,
+		Descriptors: descriptors(),
 	}), nil
 }
 
@@ -158,6 +159,7 @@ func (p *process) agents(other *maillog.Logger) (agents, func(string) *maillog.L
 		if keep == 0 {
 			keep = keepConnections
 		}
+		keep = min(keep, connections())
 		clients[s.Name] = agent{remote.NewClient(socket(s), keep), n}
 		logs[s.Name] = r.log
 	}
@@ -220,7 +222,7 @@ func (p *process) queueSockets(q *queue.Queue, d *door, sched *schedule.Schedule
 				go relayLog(ctx, d, p.log)
 			}
 			return serveAll(ctx, s.Listeners, func(l net.Listener) error {
-				return accept(ctx, l, func(c net.Conn) {
+				return p.accept(ctx, l, func(c net.Conn) {
 					defer c.Close()
 					each(ctx, c)
 				})

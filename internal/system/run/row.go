@@ -145,6 +145,7 @@ func (r *row) openQueue(sweep bool) (*queue.Queue, host.Part, error) {
 	q, err := queue.New(queue.Options{
 		FS: queue.DirFS("."), HashNames: r.common.HashQueueNames, HashDepth: r.common.HashQueueDepth,
 		ShortIDs: !r.common.LongQueueIDs, Journal: queue.WholeJournal,
+		MaxDelay: max(r.duration("maximal_backoff_time", "s"), r.duration("minimal_backoff_time", "s")),
 	})
 	if err != nil {
 		return nil, host.Part{}, err
