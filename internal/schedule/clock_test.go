@@ -25,10 +25,10 @@ func TestClockJumpsOverTheQueue(t *testing.T) {
 			bubble(t, func(t *testing.T, w *fakeWorld) {
 				const count = 100
 				var tried atomic.Int64
-				works := false
+				var works atomic.Bool
 				w.agent = func(ctx context.Context, r deliver.Request, done func(mail.RecipientIndex, mail.Status)) error {
 					tried.Add(1)
-					if works {
+					if works.Load() {
 						return sendAll(ctx, r, done)
 					}
 					done(0, mail.Defer("4.3.0", "later"))
@@ -41,7 +41,7 @@ func TestClockJumpsOverTheQueue(t *testing.T) {
 					longest := w.params.MaximalBackoff + 2*w.params.QueueRunDelay
 					for _, to := range []time.Duration{jump, 0} {
 						before := tried.Load()
-						w.offset = to
+						w.offset.Store(int64(to))
 						if to > year { // it is put right in time
 							time.Sleep(gracePeriod - time.Minute)
 						} else {
@@ -52,7 +52,7 @@ func TestClockJumpsOverTheQueue(t *testing.T) {
 							t.Errorf("after the clock was set to %s off: %d of %d messages were tried", to, n, count)
 						}
 					}
-					works = true
+					works.Store(true)
 					time.Sleep(longest)
 					synctest.Wait()
 				})

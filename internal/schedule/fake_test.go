@@ -7,6 +7,7 @@ import (
 	"iter"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -292,7 +293,7 @@ type fakeWorld struct {
 	agent   func(ctx context.Context, r deliver.Request, done func(mail.RecipientIndex, mail.Status)) error
 	route   func(to mail.Address) (Route, error)
 	max     int
-	offset  time.Duration // of the time of day
+	offset  atomic.Int64 // of the time of day, in nanoseconds
 	missing map[string]bool
 
 	descriptors int // see Deps
@@ -350,7 +351,7 @@ func (w *fakeWorld) Notify(_ context.Context, n Notice) error {
 	return w.refuse
 }
 
-func (w *fakeWorld) Now() time.Time         { return time.Now().Add(w.offset) }
+func (w *fakeWorld) Now() time.Time         { return time.Now().Add(time.Duration(w.offset.Load())) }
 func (w *fakeWorld) Elapsed() time.Duration { return time.Since(epoch) }
 
 var epoch = time.Date(1999, 1, 1, 0, 0, 0, 0, time.UTC)

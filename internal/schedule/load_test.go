@@ -396,7 +396,7 @@ func TestClockJump(t *testing.T) {
 		w.agent = deferring(&times)
 		w.queue.add("A1", queue.Incoming, "r@c.test")
 		w.run(func(s *Scheduler) {
-			w.offset = 10 * 365 * 24 * time.Hour
+			w.offset.Store(int64(10 * 365 * 24 * time.Hour))
 			s.Flush()
 			synctest.Wait()
 			if w.queue.place("A1") != queue.Deferred || w.logged("clock jumped") != 1 {

@@ -52,10 +52,11 @@ type setup struct {
 // site is a running system with its books and a sink.
 type site struct {
 	*harness.Instance
-	t     *testing.T
-	books *ledger.Ledger
-	sink  *traffic.Sink
-	next  int // number of the next burst
+	t      *testing.T
+	books  *ledger.Ledger
+	sink   *traffic.Sink
+	next   int // number of the next burst
+	copies int // of the queue that were made
 	// renamed: messages have other queue ids than their senders were told
 	renamed bool
 }
