@@ -58,10 +58,12 @@ func (c *control) integrity(queues ...string) error {
 
 // early are the queues that are put in order before the mail system starts. The
 // others may hold a million files: the process that owns the queue does them
-// when it serves.
-func early() (names []string) {
+// when it serves. Short ids are all done before: they follow the inode number,
+// and a message on its way could not be given another name.
+func (c *control) early() (names []string) {
+	short := !c.plan.params.Common.LongQueueIDs
 	for _, n := range queue.Maintained {
-		if !slices.Contains(queue.Late, n) {
+		if short || !slices.Contains(queue.Late, n) {
 			names = append(names, string(n))
 		}
 	}

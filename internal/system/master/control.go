@@ -156,7 +156,7 @@ func (c *control) start(flag string) error {
 	if pid != 0 {
 		return c.fail("the Postfix mail system is already running")
 	}
-	if err := c.integrity(early()...); err != nil {
+	if err := c.integrity(c.early()...); err != nil {
 		c.fail("%s", err)
 		return c.fail("Postfix integrity check failed!")
 	}
@@ -216,7 +216,7 @@ func (c *control) reload() error {
 	if err := syscall.Kill(pid, syscall.SIGHUP); err != nil {
 		return err
 	}
-	if err := c.repair(early()...); err != nil {
+	if err := c.repair(c.early()...); err != nil {
 		c.warn("%s", err)
 	}
 	return nil
