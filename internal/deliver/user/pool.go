@@ -121,6 +121,9 @@ func (p *Pool) call(ctx context.Context, as Identity, r *request) (reply, error)
 	out, err := c.ask(r, file)
 	if !stop() || err != nil {
 		p.drop(c)
+		if err != nil {
+			p.forsake(c.child)
+		}
 		if err == nil {
 			err = ctx.Err()
 		}
@@ -318,6 +321,24 @@ func (p *Pool) evict() {
 	p.mu.Unlock()
 	if victim != nil {
 		p.drop(victim)
+	}
+}
+
+// forsake closes the free lanes of a child that may have died: each would fail
+// one more request.
+func (p *Pool) forsake(c *child) {
+	p.mu.Lock()
+	var lost []*lane
+	for _, list := range p.free {
+		for _, l := range slices.Clone(list) {
+			if l.child == c && p.remove(l) {
+				lost = append(lost, l)
+			}
+		}
+	}
+	p.mu.Unlock()
+	for _, l := range lost {
+		p.drop(l)
 	}
 }
 

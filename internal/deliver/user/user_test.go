@@ -360,6 +360,33 @@ func TestPoolSurvivesDeadChild(t *testing.T) {
 	}
 }
 
+// A child that dies with several lanes fails the request that it had in hand, and
+// none after it.
+func TestPoolForsakesDeadChild(t *testing.T) {
+	needRoot(t)
+	p := testPool(t, 10)
+	var wait sync.WaitGroup
+	if _, err := p.Read(context.Background(), stranger, "/etc/hostname", 10); err != nil {
+		t.Fatal(err) // it makes the child that the others share
+	}
+	for range 4 {
+		wait.Go(func() {
+			if _, err := p.Run(context.Background(), stranger, command(t, "sleep 0.3")); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	wait.Wait()
+	if _, err := p.Run(context.Background(), stranger, command(t, "kill -9 $PPID; sleep 1")); err == nil {
+		t.Error("a dead child answered")
+	}
+	for range 5 {
+		if _, err := p.Run(context.Background(), stranger, command(t, "true")); err != nil {
+			t.Errorf("after that: %v", err)
+		}
+	}
+}
+
 func TestPoolCancelKillsCommand(t *testing.T) {
 	needRoot(t)
 	p := testPool(t, 1)
