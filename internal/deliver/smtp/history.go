@@ -1,11 +1,10 @@
 package smtp
 
 import (
-	"bytes"
 	"context"
-	"strings"
 
 	"posthaste/internal/mail"
+	"posthaste/internal/protocol/smtp"
 )
 
 // Transcript is a session in which a server broke the protocol, for the
@@ -16,33 +15,17 @@ type Transcript struct {
 	Lines []string // `In:  reply` and `Out: command`, without content
 }
 
-// maxHistory bounds what is remembered of a session: what comes later is
-// missing in the transcript.
-const maxHistory = 256 << 10
-
 // history is what was said since the session began, or since its last
 // delivery ended. It is kept only when the postmaster wants to be told.
 type history struct {
-	text   []byte // lines with \n behind each
-	full   bool
+	said   smtp.History
 	broken bool // the server gave a reply that has no place in the protocol
 }
 
 // remember takes lines that end in \r\n, or one without line end.
 func (s *session) remember(prefix string, text []byte) {
-	h := &s.history
-	if !s.agent.deps.tells() || h.full || len(text) == 0 {
-		return
-	}
-	for line := range bytes.SplitSeq(bytes.TrimSuffix(text, []byte("\r\n")), []byte("\r\n")) {
-		if len(h.text)+len(prefix)+len(line) > maxHistory {
-			h.full = true
-			prefix, line = "", []byte("[the rest is left out]")
-		}
-		h.text = append(append(append(h.text, prefix...), line...), '\n')
-		if h.full {
-			return
-		}
+	if s.agent.deps.tells() && len(text) > 0 {
+		s.history.said.Add(prefix, text)
 	}
 }
 
@@ -61,11 +44,11 @@ func improper(code int) bool {
 func (s *session) closeHistory(ctx context.Context, sender mail.Address) {
 	h := &s.history
 	if h.broken && s.agent.deps.tells() && sender.Local() != s.agent.params.Common.DoubleBounceSender {
-		t := Transcript{LMTP: s.agent.lmtp, Peer: s.peer.relay(),
-			Lines: strings.Split(strings.TrimSuffix(string(h.text), "\n"), "\n")}
+		t := Transcript{LMTP: s.agent.lmtp, Peer: s.peer.relay(), Lines: h.said.Lines()}
 		if err := s.agent.deps.Transcript(context.WithoutCancel(ctx), t); err != nil {
 			s.agent.deps.Log.Warning("postmaster notify: %s", err)
 		}
 	}
-	*h = history{text: h.text[:0]}
+	h.broken = false
+	h.said.Reset()
 }

@@ -105,7 +105,7 @@ func (s *session) cmdEHLO(args string) smtp.Reply {
 	add(kwChunking, "CHUNKING")
 	from := len(s.link.out)
 	s.link.out = smtp.AppendMultiline(s.link.out, 250, offer)
-	s.rememberReplies(from)
+	s.remember("Out: ", s.link.out[from:])
 	return smtp.Reply{}
 }
 

@@ -1,12 +1,11 @@
 package smtpd
 
 import (
-	"bytes"
 	"context"
 	"errors"
-	"strings"
 
 	"posthaste/internal/mail"
+	"posthaste/internal/protocol/smtp"
 )
 
 // Transcript is a session in which something went wrong, for the postmaster.
@@ -17,37 +16,18 @@ type Transcript struct {
 	Reason  string   // why the session was aborted; empty: it was not
 }
 
-// maxHistory bounds what is remembered of a session: what comes later is
-// missing in the transcript.
-const maxHistory = 256 << 10
-
 // history is what was said in a session, as long as the postmaster wants to be
 // told of anything (notify_classes).
 type history struct {
-	text    []byte // lines with \n behind each
-	lines   int
-	full    bool
+	said    smtp.History
 	trouble mail.Trouble // of this session, since the history began
 	judged  bool         // the class of what the command in hand did wrong is known
 }
 
+// remember takes a command, or replies with their line ends.
 func (s *session) remember(prefix string, text []byte) {
-	h := &s.history
-	if s.srv.deps.Wanted == 0 || h.full {
-		return
-	}
-	if len(h.text)+len(prefix)+len(text) > maxHistory {
-		h.full = true
-		prefix, text = "", []byte("[the rest is left out]")
-	}
-	h.text = append(append(append(h.text, prefix...), text...), '\n')
-	h.lines++
-}
-
-// rememberReplies takes the replies that were added to link.out behind from.
-func (s *session) rememberReplies(from int) {
-	for line := range bytes.SplitSeq(bytes.TrimSuffix(s.link.out[from:], []byte("\r\n")), []byte("\r\n")) {
-		s.remember("Out: ", line)
+	if s.srv.deps.Wanted != 0 {
+		s.history.said.Add(prefix, text)
 	}
 }
 
@@ -86,15 +66,15 @@ func troubleOf(err error) mail.Trouble {
 // wants to be told of.
 func (s *session) closeHistory(threshold int) {
 	h := &s.history
-	if h.lines <= threshold {
+	if h.said.Len() <= threshold {
 		return
 	}
 	if h.trouble&s.srv.deps.Wanted != 0 {
-		t := Transcript{Client: s.named, Trouble: h.trouble, Reason: s.reason,
-			Lines: strings.Split(strings.TrimSuffix(string(h.text), "\n"), "\n")}
+		t := Transcript{Client: s.named, Trouble: h.trouble, Reason: s.reason, Lines: h.said.Lines()}
 		if err := s.srv.deps.Transcript(context.WithoutCancel(s.ctx), t); err != nil {
 			s.srv.deps.Log.Warning("postmaster notify: %v", err)
 		}
 	}
-	*h = history{judged: h.judged, text: h.text[:0]}
+	h.trouble = 0
+	h.said.Reset()
 }

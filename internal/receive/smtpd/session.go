@@ -250,7 +250,7 @@ func (s *session) reply(r smtp.Reply) {
 	}
 	from := len(s.link.out)
 	s.link.out = r.Append(s.link.out)
-	s.rememberReplies(from)
+	s.remember("Out: ", s.link.out[from:])
 }
 
 // readError ends the session after a failed read.
