@@ -21,6 +21,9 @@ default_transport = smtp:[127.0.0.1]:1
 transport_maps = inline:{ { sink.example.test = smtp:[127.0.0.1]:@SINK@ }, { many.example.test = discard: } }
 smtpd_recipient_limit = 10000000
 smtpd_timeout = 300s
+message_size_limit = 200000000
+mailbox_size_limit = 0
+virtual_mailbox_limit = 0
 mydestination =
 local_recipient_maps =
 smtpd_client_connection_count_limit = 0
@@ -84,6 +87,7 @@ func runBacklog(count, rounds, messages int, d *volume) error {
 	steps := []func() error{d.forget, t.start, t.listings, t.throughput, t.recipients, d.forget, t.theirs}
 	for _, step := range steps {
 		if err := step(); err != nil {
+			t.print() // what was measured so far took long
 			return fmt.Errorf("%w\n%s", err, tail(t.full.LogText()))
 		}
 	}
