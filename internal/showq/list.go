@@ -25,6 +25,10 @@ import (
 // protocol is the name that a server announces.
 const protocol = "mail_queue_list_protocol"
 
+// ClientsSuffix follows the name of the service in the name of its second socket,
+// where the listing also tells from which client a message came.
+const ClientsSuffix = "-clients"
+
 // lister writes a listing.
 type lister struct {
 	queue *queue.Queue
@@ -59,6 +63,12 @@ func (w writer) Write(b []byte) (int, error) {
 // left out.
 func List(ctx context.Context, q *queue.Queue, warn func(format string, args ...any), w io.Writer) error {
 	return lister{queue: q, warn: warn, keep: true}.list(ctx, w)
+}
+
+// ListClients is List with the client that each message came from, which
+// Postfix's own programs do not expect.
+func ListClients(ctx context.Context, q *queue.Queue, warn func(format string, args ...any), w io.Writer) error {
+	return lister{queue: q, warn: warn, keep: true, clients: true}.list(ctx, w)
 }
 
 // ReadQueue lists a queue as it lies there, without a server, with what List

@@ -29,8 +29,8 @@ var postqueueHelp = help{"postqueue -f | postqueue -i queueid | postqueue -j | p
 	"-v       accepted; nothing more is logged",
 	"--where EXPRESSION",
 	"         list only the messages that are meant by comparisons of the fields",
-	"         sender, recipient, domain, queue, reason, id (= != ~ !~), size and age",
-	"         (= != < > <= >=), with and, or, not and parentheses:",
+	"         sender, recipient, domain, queue, reason, client, id (= != ~ !~), size",
+	"         and age (= != < > <= >=), with and, or, not and parentheses:",
 	"         'domain = example.com and (age > 2h or size >= 10M) and not reason ~ timeout'",
 }}
 
@@ -75,9 +75,6 @@ func (c *command) postqueue() error {
 		var err error
 		if expr, err = selection.Parse(where); err != nil {
 			return c.fail("--where: %s", err)
-		}
-		if expr.Uses(selection.Client) {
-			return c.fail("--where: the listing does not tell the client of a message (postsuper --dry-run --where does)")
 		}
 	}
 	if err := c.open(dir); err != nil {
@@ -130,7 +127,7 @@ func (c *command) list(json bool, expr *selection.Expr) error {
 	if expr != nil {
 		to = showq.Filter(expr, time.Now(), printer)
 	}
-	err := c.readList(to)
+	err := c.readList(to, expr != nil && expr.Uses(selection.Client))
 	if err != nil {
 		out.Flush()
 		return err
@@ -138,8 +135,14 @@ func (c *command) list(json bool, expr *selection.Expr) error {
 	return printer.Finish()
 }
 
-func (c *command) readList(p showq.Printer) error {
-	conn, err := net.DialTimeout("unix", "public/"+c.p.PublicShowq, connectTime)
+// readList reads the listing of the mail system, with clients from the socket
+// that tells them, or the queue itself.
+func (c *command) readList(p showq.Printer, clients bool) error {
+	socket := "public/" + c.p.PublicShowq
+	if clients {
+		socket += showq.ClientsSuffix
+	}
+	conn, err := net.DialTimeout("unix", socket, connectTime)
 	switch {
 	case err == nil:
 		defer conn.Close()

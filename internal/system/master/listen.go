@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"posthaste/internal/config"
+	"posthaste/internal/showq"
 	"posthaste/internal/system/spec"
 )
 
@@ -31,7 +32,11 @@ func addresses(row config.Service, p *Params, snap *config.Snapshot) ([]address,
 		if row.Private {
 			dir = "private/"
 		}
-		return []address{{row.Type, dir + row.Name}}, nil
+		out := []address{{row.Type, dir + row.Name}}
+		if row.Command == "showq" && row.Type == "unix" {
+			out = append(out, address{row.Type, dir + row.Name + showq.ClientsSuffix})
+		}
+		return out, nil
 	}
 	host, service := row.Host()
 	port, err := p.port(service, func(name string) (int, error) {

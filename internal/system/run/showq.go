@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"net"
+	"strings"
 	"time"
 
 	"posthaste/internal/maillog"
@@ -20,7 +21,11 @@ type showqServer struct {
 const listTime = time.Minute
 
 func (s showqServer) serve(ctx context.Context, c net.Conn) {
-	showq.List(ctx, s.queue, s.log.Warning, patient{c}) // an error: the client has gone
+	list := showq.List
+	if strings.HasSuffix(c.LocalAddr().String(), showq.ClientsSuffix) {
+		list = showq.ListClients
+	}
+	list(ctx, s.queue, s.log.Warning, patient{c}) // an error: the client has gone
 }
 
 // patient writes with a new deadline each time.
