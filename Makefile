@@ -4,7 +4,8 @@
 # make fuzz      every fuzz test in turn, FUZZTIME each (30s)
 # make bench     speed, side by side with the real Postfix
 # make million   a queue of a million deferred messages; N=100000 for another number (12 KB of disk each)
-# make crash     kill processes under load, ours and the real Postfix, and count what became of each message
+# make crash     the long form of all durability tests, one after the other (hours): kill, order, powercut
+# make kill      kill processes under load, ours and the real Postfix, and count what became of each message
 # make order     kill each process at its first, second, third … system call, and count likewise
 # make powercut  cut the power of a disk under load, ours and the real Postfix, and count what became of each message
 # make lint      formatting, vet, staticcheck
@@ -16,7 +17,7 @@ export CGO_ENABLED = 0
 COMMANDS = postfix postconf postmap postalias newaliases sendmail mailq postsuper postcat postkick postlock qshape
 SETGID   = postqueue postlog
 
-.PHONY: build run test fuzz lint bench million crash order powercut
+.PHONY: build run test fuzz lint bench million crash kill order powercut
 
 build:
 	$(GO) build -trimpath -o bin/posthaste ./cmd/posthaste
@@ -50,8 +51,10 @@ N ?= 1000000
 million: build
 	$(GO) run ./test/load -deferred $(N)
 
+crash: kill order powercut
+
 # The real Postfix needs root and Debian's postfix; without them ours runs alone.
-crash: build
+kill: build
 	$(GO) run ./test/crash
 
 # Needs strace and the right to trace.
