@@ -81,7 +81,7 @@ func measureAll() int {
 		os.Setenv("TMPDIR", d.mount)
 	}
 	if *deferred > 0 {
-		if err := runBacklog(*deferred, *rounds, *messages, d); err != nil {
+		if err := runBacklog(*deferred, *rounds, *messages, *only, d); err != nil {
 			fmt.Fprintln(os.Stderr, "load:", err)
 			return 1
 		}

@@ -60,7 +60,8 @@ type backlogRow struct {
 	target        string
 }
 
-func runBacklog(count, rounds, messages int, d *volume) error {
+// runBacklog measures both systems, or only one of them.
+func runBacklog(count, rounds, messages int, only string, d *volume) error {
 	if d == nil {
 		return errors.New("-deferred needs root and a -disk")
 	}
@@ -84,7 +85,13 @@ func runBacklog(count, rounds, messages int, d *volume) error {
 	if err := t.fill(); err != nil {
 		return err
 	}
-	steps := []func() error{d.forget, t.start, t.listings, t.throughput, t.recipients, d.forget, t.theirs}
+	var steps []func() error
+	if only != string(harness.Postfix) {
+		steps = append(steps, d.forget, t.start, t.listings, t.throughput, t.recipients)
+	}
+	if only != string(harness.Ours) {
+		steps = append(steps, d.forget, t.theirs)
+	}
 	for _, step := range steps {
 		if err := step(); err != nil {
 			t.print() // what was measured so far took long
@@ -130,7 +137,7 @@ func (t *trial) start() error {
 	delivered := t.sink.last().Sub(begun)
 	t.add(
 		backlogRow{what: "start, until the port answers", ours: took.Seconds(), unit: "s"},
-		backlogRow{what: "start, until a new message is delivered", ours: delivered.Seconds(), unit: "s", target: "under 2"})
+		backlogRow{what: startRow, ours: delivered.Seconds(), unit: "s", target: "under 2"})
 	return t.settle(t.full)
 }
 
@@ -190,7 +197,7 @@ func (t *trial) list(i *harness.Instance, sum func(line []byte), args ...string)
 func (t *trial) times(i *harness.Instance, args ...string) (float64, error) {
 	var all []float64
 	for n := range t.rounds {
-		bar("postqueue "+strings.Join(args, " "), n, t.rounds)
+		bar(listRow(args...), n, t.rounds)
 		d, err := t.list(i, nil, args...)
 		if err != nil {
 			return 0, err
@@ -212,8 +219,14 @@ var listings = [][]string{
 	{"-j", "--where", `reason ~ "Connection (refused|timed out)" and age > 2d`},
 }
 
-// firstTime marks the row of a listing after the start, with nothing in memory.
-const firstTime = ", the first time"
+// startRow is the row of the start, and firstTime marks that of a listing after it, with
+// nothing in memory.
+const (
+	startRow  = "start, until a new message is delivered"
+	firstTime = ", the first time"
+)
+
+func listRow(args ...string) string { return "postqueue " + strings.Join(args, " ") }
 
 // listings measures our listings while the system runs.
 func (t *trial) listings() error {
@@ -223,7 +236,7 @@ func (t *trial) listings() error {
 	if err != nil {
 		return err
 	}
-	t.add(backlogRow{what: "postqueue -j" + firstTime, ours: first.Seconds(), unit: "s"})
+	t.add(backlogRow{what: listRow("-j") + firstTime, ours: first.Seconds(), unit: "s"})
 	for _, args := range listings {
 		target := ""
 		if args[0] == "-j" {
@@ -233,7 +246,7 @@ func (t *trial) listings() error {
 		if err != nil {
 			return err
 		}
-		t.add(backlogRow{"postqueue " + strings.Join(args, " "), took, 0, "s", target})
+		t.add(backlogRow{listRow(args...), took, 0, "s", target})
 	}
 	_, lines, sum, err := t.sum(t.full)
 	if err == nil && lines != t.count {
@@ -345,30 +358,45 @@ func (t *trial) theirs() error {
 		return err
 	}
 	delivered := t.sink.last().Sub(begun).Seconds()
+	if t.lines[0] == 0 { // alone: nobody has tried yet what is due
+		if err := t.settle(i); err != nil {
+			return err
+		}
+	}
 	first, lines, sum, err := t.sum(i)
 	if err != nil {
 		return err
 	}
-	if lines != t.count || sum != t.lines[0] {
+	if ours := t.lines[0]; lines != t.count || ours != 0 && ours != sum {
 		return fmt.Errorf("Postfix lists %d messages, and not what we do", lines)
 	}
-	all := map[string]float64{}
+	t.compare(startRow, delivered, "s")
+	t.compare(listRow("-j")+firstTime, first.Seconds(), "s")
 	for _, args := range listings[:2] {
-		if all[args[0]], err = t.times(i, args...); err != nil {
+		took, err := t.times(i, args...)
+		if err != nil {
 			return err
 		}
-	}
-	for n := range t.rows {
-		r := &t.rows[n]
-		if strings.HasSuffix(r.what, firstTime) {
-			r.postfix = first.Seconds()
-		} else if option, found := strings.CutPrefix(r.what, "postqueue "); found {
-			r.postfix = all[option[:2]]
-		} else if strings.HasSuffix(r.what, "message is delivered") {
-			r.postfix = delivered
+		t.compare(listRow(args...), took, "s")
+		for _, r := range t.rows { // it cannot select: the whole list is what there is
+			if strings.HasPrefix(r.what, listRow(args...)+" --where") {
+				t.compare(r.what, took, "s")
+			}
 		}
 	}
 	return nil
+}
+
+// compare takes a figure of Postfix into the row of ours, or into one of its own.
+func (t *trial) compare(what string, postfix float64, unit string) {
+	fmt.Fprintf(os.Stderr, "\r\033[KPostfix: %s: %.2f %s\n", what, postfix, unit)
+	for i := range t.rows {
+		if t.rows[i].what == what {
+			t.rows[i].postfix = postfix
+			return
+		}
+	}
+	t.rows = append(t.rows, backlogRow{what: what, postfix: postfix, unit: unit})
 }
 
 // add takes rows into the table, and shows them at once: a run takes long.
@@ -382,11 +410,17 @@ func (t *trial) add(rows ...backlogRow) {
 func (t *trial) print() {
 	fmt.Fprint(os.Stderr, "\r\033[K")
 	fmt.Printf("| %d deferred messages | Posthaste | Postfix | ratio | target |\n|--|--:|--:|--:|--|\n", t.count)
-	for _, r := range t.rows {
-		postfix, ratio := "", ""
-		if r.postfix > 0 {
-			postfix, ratio = fmt.Sprintf("%.2f %s", r.postfix, r.unit), fmt.Sprintf("**%.1f**", r.postfix/r.ours)
+	figure := func(v float64, unit string) string {
+		if v == 0 {
+			return ""
 		}
-		fmt.Printf("| %s | %.2f %s | %s | %s | %s |\n", r.what, r.ours, r.unit, postfix, ratio, r.target)
+		return fmt.Sprintf("%.2f %s", v, unit)
+	}
+	for _, r := range t.rows {
+		ratio := ""
+		if r.postfix > 0 && r.ours > 0 {
+			ratio = fmt.Sprintf("**%.1f**", r.postfix/r.ours)
+		}
+		fmt.Printf("| %s | %s | %s | %s | %s |\n", r.what, figure(r.ours, r.unit), figure(r.postfix, r.unit), ratio, r.target)
 	}
 }
