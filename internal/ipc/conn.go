@@ -64,12 +64,31 @@ const keepFrame = 64 << 10
 // Send writes one frame, with open files that the peer gets as its own. The
 // files stay open here; the caller closes them when Send has returned.
 func (c *Conn) Send(frame []byte, files ...*os.File) error {
+	fds := make([]int, 0, MaxFiles)
+	for _, f := range files {
+		// Fd would make the file blocking; the raw connection does not.
+		raw, err := f.SyscallConn()
+		if err != nil {
+			return err
+		}
+		if err := raw.Control(func(fd uintptr) { fds = append(fds, int(fd)) }); err != nil {
+			return err
+		}
+	}
+	return c.SendDescriptors(frame, fds...)
+}
+
+// SendDescriptors is Send for files that are known by their descriptors.
+func (c *Conn) SendDescriptors(frame []byte, fds ...int) error {
 	if len(frame) > MaxFrame {
 		return ErrFrameSize
 	}
-	rights, err := c.rights(files)
-	if err != nil {
-		return err
+	if len(fds) > MaxFiles {
+		return fmt.Errorf("more than %d files in a frame", MaxFiles)
+	}
+	var rights []byte
+	if len(fds) > 0 {
+		rights = unix.UnixRights(fds...)
 	}
 	c.sending.Lock()
 	defer c.sending.Unlock()
@@ -88,32 +107,11 @@ func (c *Conn) Send(frame []byte, files ...*os.File) error {
 		}
 		rest = rest[n:]
 	}
-	if len(rest) > 0 {
-		_, err = c.conn.Write(rest)
+	if len(rest) == 0 {
+		return nil
 	}
+	_, err := c.conn.Write(rest)
 	return err
-}
-
-// rights makes the control message for files.
-func (c *Conn) rights(files []*os.File) ([]byte, error) {
-	if len(files) == 0 {
-		return nil, nil
-	}
-	if len(files) > MaxFiles {
-		return nil, fmt.Errorf("more than %d files in a frame", MaxFiles)
-	}
-	fds := make([]int, len(files))
-	for i, f := range files {
-		// Fd would make the file blocking; the raw connection does not.
-		raw, err := f.SyscallConn()
-		if err != nil {
-			return nil, err
-		}
-		if err := raw.Control(func(fd uintptr) { fds[i] = int(fd) }); err != nil {
-			return nil, err
-		}
-	}
-	return unix.UnixRights(fds...), nil
 }
 
 // headSize is the length of a frame, in front of it.

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
+	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -55,7 +55,7 @@ func (c *Client) Deliver(ctx context.Context, r deliver.Request, done func(mail.
 	if err != nil {
 		return err
 	}
-	defer file.Close()
+	defer runtime.KeepAlive(r.Content.File)
 	d := delivery{frame: encodeRequest(&r), file: file, recipients: len(r.Recipients), done: done}
 	for fresh := 0; ; {
 		conn, kept, err := c.get()
@@ -113,7 +113,7 @@ func (c *Client) use(ctx context.Context, conn *ipc.Conn, d *delivery) error {
 // delivery is one request and what became of it.
 type delivery struct {
 	frame      []byte
-	file       *os.File
+	file       int // descriptor of the content
 	recipients int
 	done       func(mail.RecipientIndex, mail.Status)
 	taken      bool  // the server may have begun
@@ -131,7 +131,7 @@ const sendTime = time.Minute
 // There is no limit on the time that an agent takes: it has its own.
 func (d *delivery) run(conn *ipc.Conn) error {
 	conn.SetWriteDeadline(time.Now().Add(sendTime))
-	if err := conn.Send(d.frame, d.file); err != nil {
+	if err := conn.SendDescriptors(d.frame, d.file); err != nil {
 		return err
 	}
 	for {

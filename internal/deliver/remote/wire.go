@@ -21,8 +21,6 @@ import (
 	"fmt"
 	"os"
 
-	"golang.org/x/sys/unix"
-
 	"posthaste/internal/deliver"
 	"posthaste/internal/ipc"
 	"posthaste/internal/mail"
@@ -132,22 +130,15 @@ func decodeAnswer(frame []byte, recipients int) (answer, error) {
 	return a, d.Done()
 }
 
-// descriptor makes a file of its own out of the content's file, to be passed.
-// It shares the queue file's lock, so that the message stays claimed while an
-// agent works on it even when the scheduler's process dies.
-func descriptor(c record.Content) (*os.File, error) {
-	var fd int
+// descriptor is that of the content's file, to be passed. What the peer gets shares
+// the queue file's lock, so that the message stays claimed while an agent works
+// on it even when the scheduler's process dies.
+func descriptor(c record.Content) (int, error) {
 	switch f := c.File.(type) {
 	case interface{ Fd() int }:
-		fd = f.Fd()
+		return f.Fd(), nil
 	case *os.File:
-		fd = int(f.Fd())
-	default:
-		return nil, fmt.Errorf("content of type %T has no descriptor to pass", c.File)
+		return int(f.Fd()), nil
 	}
-	own, err := unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 0)
-	if err != nil {
-		return nil, fmt.Errorf("queue file descriptor: %w", err)
-	}
-	return os.NewFile(uintptr(own), "queue file"), nil
+	return -1, fmt.Errorf("content of type %T has no descriptor to pass", c.File)
 }

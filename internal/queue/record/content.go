@@ -97,7 +97,7 @@ func (r *LineReader) Next() (line []byte, complete bool, err error) {
 func (r *LineReader) header() error {
 	for {
 		at := r.offset - int64(len(r.buf))
-		if len(r.buf) < 1+maxLengthBytes {
+		if len(r.buf) < 1+maxLengthBytes && !r.atEnd() {
 			if err := r.fill(); err != nil && len(r.buf) == 0 {
 				return err
 			}
@@ -124,6 +124,12 @@ func (r *LineReader) header() error {
 			return damaged(at, "record %q in the content", r.kind)
 		}
 	}
+}
+
+// atEnd tells whether all is read up to where the record is that ends the content:
+// what follows is of no use.
+func (r *LineReader) atEnd() bool {
+	return !r.pointed && len(r.buf) >= endSize && r.offset == r.content.Offset+r.content.Length+endSize
 }
 
 // control skips padding and follows pointers.

@@ -31,6 +31,7 @@ type Reader struct {
 	offset  int64
 	buf     []byte
 	bufAt   int64 // file offset of buf[0]
+	ended   bool  // buf reaches to the end of the file
 	lastTo  int64 // target of the last jump
 	jumps   int
 	pointed bool
@@ -132,7 +133,7 @@ func length(at int64, b []byte) (n, size int, err error) {
 
 // window returns at least n bytes at the offset, or fewer where the file ends.
 func (r *Reader) window(offset int64, n int) ([]byte, error) {
-	if i := offset - r.bufAt; i >= 0 && i+int64(n) <= int64(len(r.buf)) {
+	if i := offset - r.bufAt; i >= 0 && (i+int64(n) <= int64(len(r.buf)) || r.ended && i <= int64(len(r.buf))) {
 		return r.buf[i:], nil
 	}
 	want := max(n, readerBlock)
@@ -147,10 +148,10 @@ func (r *Reader) window(offset int64, n int) ([]byte, error) {
 	}
 	got, err := r.f.ReadAt(r.buf[:want], offset)
 	if err != nil && !errors.Is(err, io.EOF) {
-		r.buf = r.buf[:0]
+		r.buf, r.ended = r.buf[:0], false
 		return nil, err
 	}
-	r.buf, r.bufAt = r.buf[:got], offset
+	r.buf, r.bufAt, r.ended = r.buf[:got], offset, got < want
 	return r.buf, nil
 }
 
