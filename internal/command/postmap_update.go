@@ -11,6 +11,7 @@ import (
 	"syscall"
 	"time"
 
+	"posthaste/internal/config"
 	"posthaste/internal/table"
 	"posthaste/internal/table/hash"
 	"posthaste/internal/table/source"
@@ -126,7 +127,7 @@ func (t *tableTool) sign(b *hash.Builder) error {
 // or else a user could make root publish any file.
 func readValueFiles(list string, uid int, keepRoot bool) (string, error) {
 	var all strings.Builder
-	for i, name := range table.SplitList(list) {
+	for i, name := range config.SplitList(list) {
 		if i > 0 {
 			all.WriteByte('\n')
 		}

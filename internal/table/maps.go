@@ -3,6 +3,8 @@ package table
 import (
 	"context"
 	"fmt"
+
+	"posthaste/internal/config"
 )
 
 // Maps is a list of tables searched in order, as a main.cf parameter
@@ -17,7 +19,7 @@ type Maps struct {
 // of lookups begin with it.
 func NewMaps(o Opener, title, list string) *Maps {
 	m := &Maps{title: title}
-	for _, spec := range SplitList(list) {
+	for _, spec := range config.SplitList(list) {
 		m.tables = append(m.tables, o.Open(spec))
 	}
 	return m

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+
+	"posthaste/internal/config"
 )
 
 // matchList is a list of patterns: names, `.domain`, addresses and networks,
@@ -39,7 +41,7 @@ func newMatchList(o Opener, title, list string, parents bool) matchList {
 }
 
 func (m *matchList) parse(o Opener, list string, negate bool, depth int) {
-	for _, pattern := range SplitList(list) {
+	for _, pattern := range config.SplitList(list) {
 		item := matchItem{negate: negate}
 		for strings.HasPrefix(pattern, "!") {
 			item.negate = !item.negate

@@ -14,37 +14,6 @@ type Warn func(format string, args ...any)
 
 const separators = ", \t\r\n"
 
-// SplitList splits a list as main.cf has it, at commas and white space outside
-// braces; `{…}` groups are kept whole, with their braces. A group that is not
-// closed runs to the end, and the parser of the item complains.
-func SplitList(list string) []string {
-	var items []string
-	start, depth := -1, 0
-	for i := 0; i < len(list); i++ {
-		c := list[i]
-		if depth == 0 && strings.IndexByte(separators, c) >= 0 {
-			if start >= 0 {
-				items = append(items, list[start:i])
-				start = -1
-			}
-			continue
-		}
-		if start < 0 {
-			start = i
-		}
-		switch {
-		case c == '{':
-			depth++
-		case c == '}' && depth > 0:
-			depth--
-		}
-	}
-	if start >= 0 {
-		items = append(items, list[start:])
-	}
-	return items
-}
-
 // SplitSpec splits a table specification `type:name`.
 func SplitSpec(spec string) (typ, name string, err error) {
 	typ, name, ok := strings.Cut(spec, ":")

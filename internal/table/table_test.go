@@ -1,26 +1,10 @@
 package table_test
 
 import (
-	"slices"
 	"testing"
 
 	"posthaste/internal/table"
 )
-
-func TestSplitList(t *testing.T) {
-	for in, want := range map[string][]string{
-		"":                              nil,
-		" ,\t":                          nil,
-		"a, b\n\tc,d":                   {"a", "b", "c", "d"},
-		"inline:{a=b, {c = d}} hash:/x": {"inline:{a=b, {c = d}}", "hash:/x"},
-		"{a b":                          {"{a b"},
-		"a} b":                          {"a}", "b"},
-	} {
-		if got := table.SplitList(in); !slices.Equal(got, want) {
-			t.Errorf("SplitList(%q) = %q, want %q", in, got, want)
-		}
-	}
-}
 
 func TestUnbrace(t *testing.T) {
 	for _, c := range []struct{ in, want, err string }{

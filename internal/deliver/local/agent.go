@@ -27,6 +27,7 @@ import (
 	"time"
 
 	"posthaste/internal/address"
+	"posthaste/internal/config"
 	"posthaste/internal/deliver"
 	"posthaste/internal/deliver/user"
 	"posthaste/internal/mail"
@@ -82,7 +83,7 @@ func (silent) Warning(string, ...any) {}
 // unproxied opens tables directly that say whose rights a command gets: the
 // proxy does not tell who owns them (local(8), SECURITY).
 func unproxied(list string) string {
-	items := table.SplitList(list)
+	items := config.SplitList(list)
 	for i := range items {
 		items[i] = strings.TrimPrefix(items[i], "proxy:")
 	}

@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 
+	"posthaste/internal/config"
 	"posthaste/internal/deliver/user"
 	"posthaste/internal/mail"
 	"posthaste/internal/table"
@@ -58,7 +59,7 @@ func (j *job) accountTrouble(p place, err error) {
 // and mail goes to the mailbox.
 func (j *job) forwardFile(ctx context.Context, p place, account user.Account) (text, path string, err error) {
 	tried := make(map[string]bool)
-	for _, item := range table.SplitList(j.params.ForwardPath) {
+	for _, item := range config.SplitList(j.params.ForwardPath) {
 		path, err := expandMacros(item, j.macros(p, &account, j.params.ForwardFilter))
 		if err != nil {
 			j.deps.Log.Warning("forward_path: %v", err)

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 
+	"posthaste/internal/config"
 	"posthaste/internal/table"
 )
 
@@ -15,7 +16,7 @@ type Table struct{ tables []table.Named }
 // Open reads `{type:name, type:name, …}`.
 func Open(name string, o table.Opener) (*Table, error) {
 	body, err := table.Unbrace(name)
-	specs := table.SplitList(body)
+	specs := config.SplitList(body)
 	if err != nil || len(specs) == 0 {
 		return nil, fmt.Errorf("bad syntax: \"pipemap:%s\"; need \"pipemap:{type:name...}\"", name)
 	}

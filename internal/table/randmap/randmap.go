@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"strings"
 
+	"posthaste/internal/config"
 	"posthaste/internal/table"
 )
 
@@ -17,7 +18,7 @@ type Table []string
 // Open reads `{value, {value with spaces}, …}`.
 func Open(name string) (Table, error) {
 	body, err := table.Unbrace(name)
-	values := table.SplitList(body)
+	values := config.SplitList(body)
 	if err != nil || len(values) == 0 {
 		return nil, fmt.Errorf("bad syntax: \"randmap:%s\"; need \"randmap:{value...}\"", name)
 	}

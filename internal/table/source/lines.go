@@ -12,6 +12,7 @@ import (
 	"os"
 	"strings"
 
+	"posthaste/internal/config"
 	"posthaste/internal/table"
 )
 
@@ -63,7 +64,7 @@ func Read(name string) ([]byte, error) {
 		return nil, err
 	}
 	var data []byte
-	for _, group := range table.SplitList(body) {
+	for _, group := range config.SplitList(body) {
 		rule, err := table.Unbrace(group)
 		if err != nil {
 			return nil, err

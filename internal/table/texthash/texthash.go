@@ -3,18 +3,14 @@
 package texthash
 
 import (
-	"context"
 	"os"
 
 	"posthaste/internal/table"
 	"posthaste/internal/table/source"
 )
 
-// Table is a table in memory.
-type Table struct{ entries map[string]string }
-
 // Open reads the file. Lines that are no entry are warned about and skipped.
-func Open(path string, opts table.Options) (*Table, error) {
+func Open(path string, opts table.Options) (table.Memory, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, table.FileError("open database "+path, err)
@@ -28,32 +24,16 @@ func Open(path string, opts table.Options) (*Table, error) {
 }
 
 // Parse reads the text of a file; name is for messages.
-func Parse(name string, data []byte, opts table.Options) (*Table, error) {
-	t := &Table{make(map[string]string)}
+func Parse(name string, data []byte, opts table.Options) (table.Memory, error) {
+	t := table.Memory{}
 	err := source.Entries(name, data, opts.UTF8, opts.Warnf, func(e source.Entry) error {
 		key := opts.Key(e.Key)
-		if _, twice := t.entries[key]; twice {
+		if _, twice := t[key]; twice {
 			opts.Warnf("%s, line %d: duplicate entry: \"%s\"", name, e.Line, key)
 			return nil
 		}
-		t.entries[key] = e.Value
+		t[key] = e.Value
 		return nil
 	})
 	return t, err
-}
-
-// Lookup finds a key, which must be folded if the table was.
-func (t *Table) Lookup(_ context.Context, key string) (string, bool, error) {
-	value, found := t.entries[key]
-	return value, found, nil
-}
-
-// Each lists the entries.
-func (t *Table) Each(yield func(key, value string) bool) error {
-	for k, v := range t.entries {
-		if !yield(k, v) {
-			break
-		}
-	}
-	return nil
 }

@@ -3,9 +3,9 @@ package restrictions
 import (
 	"strings"
 
+	"posthaste/internal/config"
 	"posthaste/internal/mail"
 	"posthaste/internal/protocol/smtp"
-	"posthaste/internal/table"
 )
 
 // apply does what an access table entry says (access(5)).
@@ -150,7 +150,7 @@ func (l *lookup) skip(format string) result {
 
 // restrictions evaluates a value that is a list of restrictions.
 func (l *lookup) restrictions(key, value string) result {
-	words := table.SplitList(value)
+	words := config.SplitList(value)
 	for _, w := range words {
 		if strings.Contains(w, ":") {
 			l.e.c.deps.Log.Warning("access table %s has entry with lookup table: %s", l.r.tab.Name, value)

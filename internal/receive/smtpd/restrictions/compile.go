@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"posthaste/internal/config"
 	"posthaste/internal/table"
 )
 
@@ -139,7 +140,7 @@ func (c *Checker) classRule(id listID, name, def string, depth int) rule {
 		c.deps.Log.Warning("restriction class %s causes unreasonable recursion", name)
 		return c.unsupported(name)
 	}
-	return rule{name: name, eval: (*eval).class, sub: c.compile(id, table.SplitList(def), depth+1)}
+	return rule{name: name, eval: (*eval).class, sub: c.compile(id, config.SplitList(def), depth+1)}
 }
 
 func (c *Checker) accessRule(name, spec string) rule {
