@@ -40,7 +40,18 @@ func (l *Ledger) AsOf(from, to time.Time) *Ledger {
 			then.byQueue[c.queueID] = c
 		}
 	}
-	then.faults = slices.Clone(l.faults)
+	for _, f := range l.faults {
+		if f.from.Before(to) { // later ones never were
+			then.Fault(f.what, f.from, earlier(f.to, to))
+		}
+	}
 	then.Fault("cut", from, to)
 	return then
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }

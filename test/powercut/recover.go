@@ -43,9 +43,9 @@ const (
 // and counts. Sometimes the power is cut once more while the system starts.
 func (p *round) recover(c crash) (finding, error) {
 	books := p.books
-	if s, ok := p.store.(interruptible); ok && !p.v.control() && p.random.IntN(againOneIn) == 0 {
+	if !p.v.control() && p.random.IntN(againOneIn) == 0 {
 		var err error
-		if c, books, err = p.interrupted(s, c); err != nil {
+		if c, books, err = p.interrupted(c); err != nil {
 			return finding{}, err
 		}
 	}
@@ -60,17 +60,17 @@ const (
 
 // interrupted begins the recovery from a cut and cuts the power again. It
 // returns that cut, and the books before it.
-func (p *round) interrupted(s interruptible, c crash) (next crash, books *ledger.Ledger, err error) {
-	if _, err := p.store.show(c); err != nil {
+func (p *round) interrupted(c crash) (next crash, books *ledger.Ledger, err error) {
+	if err := p.store.expose(c); err != nil {
 		return c, nil, err
 	}
-	defer func() { err = errors.Join(err, p.store.hide(c)) }()
+	defer func() { err = errors.Join(err, p.store.conceal(c)) }()
 	after := p.arrivals()
 	started := make(chan error, 1)
 	go func() { started <- p.instance.Start() }()
 	err = p.o.Quit.Wait(time.Duration(p.random.Int64N(int64(againWithin))))
 	if err == nil {
-		next, err = s.interrupt(c)
+		next, err = p.store.interrupt(c)
 	}
 	err = errors.Join(err, <-started, p.instance.Halt())
 	books = after.in(p.books, c)
