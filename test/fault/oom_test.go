@@ -1,7 +1,6 @@
 package fault
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -9,8 +8,6 @@ import (
 	"time"
 
 	"posthaste/test/harness"
-	"posthaste/test/inject"
-	"posthaste/test/ledger"
 	"posthaste/test/process"
 	"posthaste/test/traffic"
 )
@@ -38,14 +35,14 @@ func TestOutOfMemory(t *testing.T) {
 			if n := g.kills(); n > 0 {
 				t.Fatalf("with no limit %d processes were killed", n)
 			}
-			load := &traffic.Load{Addr: s.Addr(), Ledger: s.books, Sessions: 4, Seed: uint64(time.Now().UnixNano()), Large: 20,
-				Submit: func(m ledger.Message) bool { return inject.Submit(s.Instance, s.books, m) }}
+			load := &traffic.Load{Addr: s.Addr(), Ledger: s.books, Sessions: 4, Seed: uint64(time.Now().UnixNano()), Large: 20}
 			load.Start()
 			defer load.Stop()
 			for _, who := range victims[system] {
 				s.starve(g, who)
 			}
 			load.Stop()
+			s.revive(g)
 			t.Logf("the kernel killed %d processes", g.kills())
 			s.close()
 		})
@@ -72,6 +69,7 @@ func (s *site) join(g *group) {
 // until mail is accepted again.
 func (s *site) starve(g *group, who string) {
 	s.t.Helper()
+	s.revive(g) // who was killed before may have taken its time
 	arrived := s.books.Arrived()
 	s.until("mail", func() bool { return s.books.Arrived() > arrived+5 })
 	s.prefer(who)
@@ -80,16 +78,22 @@ func (s *site) starve(g *group, who string) {
 	for _, pid := range before {
 		words[pid] = process.Command(pid)
 	}
-	limit, err := g.squeeze()
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	s.until("the kernel to kill a process", func() bool { return g.kills() > kills })
+	limit := 0
+	s.until("the kernel to kill a process", func() bool {
+		var err error
+		if limit, err = g.squeeze(); err != nil {
+			s.t.Fatal(err)
+		}
+		return g.kills() > kills
+	})
 	if err := g.set(unlimited); err != nil {
 		s.t.Fatal(err)
 	}
-	s.revive(g, before[0])
-	s.until("mail to be accepted", func() bool { acked, _ := s.client(s.number(), 2000); return acked })
+	s.until("mail to be accepted", func() bool {
+		s.revive(g)
+		acked, _ := s.client(s.number(), 2000)
+		return acked && s.alive()
+	})
 	s.books.Fault("memory", start, time.Now())
 	var dead []string
 	for _, pid := range before {
@@ -114,25 +118,23 @@ func (s *site) prefer(who string) {
 	}
 }
 
+// alive tells whether master lives.
+func (s *site) alive() bool {
+	pid := s.MasterPID()
+	return pid != 0 && !process.Gone(pid)
+}
+
 // revive starts the system again when its master is gone, as an administrator
-// would.
-func (s *site) revive(g *group, master int) {
+// would. What master has left behind is on its way out, and may be in the way.
+func (s *site) revive(g *group) {
 	s.t.Helper()
-	if s.MasterPID() == master && !process.Gone(master) {
+	if s.alive() {
 		return
 	}
-	if err := harness.Until(patience, func() error {
-		if pid := s.MasterPID(); pid != 0 && pid != master && !process.Gone(pid) {
-			return nil
-		}
-		return s.Start()
-	}); err != nil {
+	if err := harness.Until(patience, s.Start); err != nil {
 		s.t.Fatal(err)
 	}
 	s.join(g)
-	if s.MasterPID() == 0 {
-		s.t.Fatal(errors.New("no master"))
-	}
 }
 
 // number is that of a message of its own.
