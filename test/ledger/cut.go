@@ -16,6 +16,7 @@ func (l *Ledger) AsOf(from, to time.Time) *Ledger {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	then := New(l.prefix)
+	then.next = l.next // no id means two messages
 	then.garbled, then.astray = slices.Clone(l.garbled), slices.Clone(l.astray)
 	then.lost, then.refusals = maps.Clone(l.lost), maps.Clone(l.refusals)
 	for id, e := range l.messages {

@@ -31,21 +31,21 @@ func TestSnapshots(t *testing.T) {
 // before each cut, and TestShortIDs with messages that are synced one by one.
 func TestUnrest(t *testing.T) {
 	o := short(t)
-	o.Cuts, o.Round = 6, 6
+	o.Cuts, o.Round = 4, 4
 	played(t, o, choose(snapshot, []string{"ext4,mail,unrest"}, nil))
 }
 
 func TestShortIDs(t *testing.T) {
 	o := short(t)
-	o.Cuts, o.Round = 6, 6
+	o.Cuts, o.Round = 4, 4
 	played(t, o, choose(snapshot, []string{"ext4,mail,short"}, nil))
 }
 
-// TestReordered is the same with two disks that write in any order, and with one
+// TestReordered is the same as TestSnapshots with two disks that write in any order, and with one
 // more negative control: mailboxes whose directories are not synced.
 func TestReordered(t *testing.T) {
 	o := short(t)
-	o.Cuts, o.Round = 3*perMoment, 3*perMoment
+	o.Cuts, o.Round = 2*perMoment, 2*perMoment
 	played(t, o, choose(reordered, []string{"2*ext4"}, nil))
 }
 

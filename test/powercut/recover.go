@@ -52,28 +52,36 @@ func (p *round) recover(c crash) (finding, error) {
 	return p.recoverFrom(books, c)
 }
 
-// One recovery of so many is interrupted, at a moment within this time.
+// One recovery of so many is interrupted, at a moment within one of these times:
+// while the queue is being repaired, or when that may have become durable.
 const (
-	againOneIn  = 3
-	againWithin = 500 * time.Millisecond
+	againOneIn = 3
+	againSoon  = 500 * time.Millisecond
+	againLate  = 2500 * time.Millisecond
 )
 
-// interrupted begins the recovery from a cut and cuts the power again. It
-// returns that cut, and the books before it.
+// interrupted begins the recovery from a cut, while mail comes in already, and
+// cuts the power again. It returns that cut, and the books before it.
 func (p *round) interrupted(c crash) (next crash, books *ledger.Ledger, err error) {
 	if err := p.store.expose(c); err != nil {
 		return c, nil, err
 	}
 	defer func() { err = errors.Join(err, p.store.conceal(c)) }()
-	after := p.arrivals()
+	books = p.books.AsOf(c.from, c.to)
+	p.sink.Book(books.Delivered)
+	p.sink.Set(traffic.Refusing) // so that something is still waiting
+	load := p.load(books)
+	load.Start()
+	defer load.Stop()
 	started := make(chan error, 1)
 	go func() { started <- p.instance.Start() }()
-	err = p.o.Quit.Wait(time.Duration(p.random.Int64N(int64(againWithin))))
+	within := []time.Duration{againSoon, againLate}[p.random.IntN(2)]
+	err = p.o.Quit.Wait(time.Duration(p.random.Int64N(int64(within))))
 	if err == nil {
 		next, err = p.store.interrupt(c)
 	}
+	load.Stop()
 	err = errors.Join(err, <-started, p.instance.Halt())
-	books = after.in(p.books, c)
 	if err == nil && !p.v.mailToo {
 		_, err = traffic.ReadMailboxes(books, p.mail())
 		err = errors.Join(err, p.emptyMailboxes())

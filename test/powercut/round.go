@@ -179,7 +179,7 @@ func (p *round) work() error {
 	if p.v.blind {
 		p.sink.Set(traffic.Refusing) // so that something is always waiting
 	}
-	load := &traffic.Load{Addr: p.instance.Addr(), Ledger: p.books, Sessions: p.o.Sessions, Seed: p.random.Uint64(), Large: oneLargeIn}
+	load := p.load(p.books)
 	if !p.v.blind { // the sync of a sendmail command would serve all others
 		load.Submit = p.submit
 	}
@@ -202,6 +202,11 @@ func (p *round) work() error {
 		return err
 	}
 	return errors.Join(p.store.moment(), settle())
+}
+
+// load is clients who send, booked in some books.
+func (p *round) load(books *ledger.Ledger) *traffic.Load {
+	return &traffic.Load{Addr: p.instance.Addr(), Ledger: books, Sessions: p.o.Sessions, Seed: p.random.Uint64(), Large: oneLargeIn}
 }
 
 // One moment of so many is a quiet one, and so long after the load.
