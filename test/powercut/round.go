@@ -106,6 +106,7 @@ func playRound(o options, v variant, cuts int, seed uint64, r *result) (err erro
 			return err
 		}
 		if o.over() {
+			r.ended = true
 			break
 		}
 	}
