@@ -155,7 +155,7 @@ func (s *site) stopInHand(since time.Time) {
 	}
 	took := time.Since(start)
 	if took >= givenUp {
-		s.books.Fault("stop", since, time.Now())
+		s.gaveUp = since
 	}
 	s.t.Logf("stopped after %s, with force: %v; meanwhile %+v", took, s.logged("with force") > 0, <-more)
 }
@@ -166,6 +166,9 @@ func (s *site) startAgain() {
 	s.t.Helper()
 	if err := s.Start(); err != nil {
 		s.t.Fatal(err)
+	}
+	if !s.gaveUp.IsZero() { // who waited for the disk may go on until it is fast
+		s.books.Fault("stop", s.gaveUp, time.Now())
 	}
 	if r := s.burst(6, 6, 2000); !r.all() {
 		s.t.Errorf("started again: %+v", r)
