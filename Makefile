@@ -62,6 +62,6 @@ order: build
 	$(GO) run ./test/order
 
 # Needs root, loop devices, xfsprogs and btrfs-progs. POWERCUT='-tier T4 -cuts 1000' says more
-# than the 200 cuts of each tier.
+# than the 200 cuts of each tier; POWERCUT='-for 3m …' in portions, whose lines of JSON `-add` adds up.
 powercut: build
 	$(GO) run ./test/powercut $(POWERCUT)

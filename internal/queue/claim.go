@@ -152,6 +152,7 @@ func (m *Claimed) MarkDone(e record.Entry) error {
 			j.note(frameMark, m.ID, e.Offset)
 		} else {
 			m.unnoted = true
+			m.q.marked.note(m.q.Path(Active, m.ID)) // another recipient may keep it there for long
 		}
 	}
 	return err

@@ -3,6 +3,7 @@ package queue
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"time"
 
 	"posthaste/internal/mail"
@@ -76,11 +77,26 @@ func (q *Queue) syncWritten(failed func(error)) {
 		}
 		return // the journal knows of all removals, and a move may be undone
 	}
+	for path := range q.marked.take() {
+		// One that has left active meanwhile was synced, or is gone.
+		if err := q.syncFile(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			failed(err)
+		}
+	}
 	for d := range q.moved.take() {
 		if err := q.dirs.Sync(d); err != nil {
 			failed(err)
 		}
 	}
+}
+
+// syncFile makes durable what was written to a file, by anybody.
+func (q *Queue) syncFile(path string) error {
+	f, err := q.fs.Open(path, true)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f.Sync(), f.Close())
 }
 
 // settleStep is how often Settle looks.

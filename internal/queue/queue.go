@@ -80,7 +80,8 @@ type Queue struct {
 	now    func() time.Time
 	ids    *idMaker
 	dirs   syncs
-	moved  dirty
+	moved  dirty // directories
+	marked dirty // files of messages in active, where there is no journal
 
 	journal *journal // nil: each file is synced by itself
 }

@@ -88,25 +88,29 @@ func (s *syncs) next(dir string, d *syncState, err error) {
 	}()
 }
 
-// dirty notes the directories in which moves or removals wait to become durable.
+// dirty notes what waits to become durable: directories in which there were
+// moves or removals, or files.
 type dirty struct {
-	mu   sync.Mutex
-	dirs map[string]bool
+	mu    sync.Mutex
+	names map[string]bool
 }
 
-func (d *dirty) mark(path string) {
+// mark notes the directory of a path.
+func (d *dirty) mark(path string) { d.note(dir(path)) }
+
+func (d *dirty) note(name string) {
 	d.mu.Lock()
-	if d.dirs == nil {
-		d.dirs = make(map[string]bool)
+	if d.names == nil {
+		d.names = make(map[string]bool)
 	}
-	d.dirs[dir(path)] = true
+	d.names[name] = true
 	d.mu.Unlock()
 }
 
 func (d *dirty) take() map[string]bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	dirs := d.dirs
-	d.dirs = nil
-	return dirs
+	names := d.names
+	d.names = nil
+	return names
 }

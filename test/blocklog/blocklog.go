@@ -38,9 +38,9 @@ type Log struct {
 	mount  string
 	server *fuse.Server
 	disks  []*os.File // the images as they are now
-	pause  time.Duration
 
 	mu     sync.Mutex
+	pause  time.Duration
 	file   *os.File // the bytes of all writes
 	size   int64
 	events []event
@@ -105,6 +105,13 @@ func (l *Log) Len() int {
 	return len(l.events)
 }
 
+// Slow changes how long a flush takes that begins from now on.
+func (l *Log) Slow(pause time.Duration) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.pause = pause
+}
+
 // At is when an event was done.
 func (l *Log) At(n int) time.Time {
 	l.mu.Lock()
@@ -138,8 +145,10 @@ func (l *Log) fail(err error) error {
 
 // flush makes durable what was written to a disk before it began.
 func (l *Log) flush(disk int) {
-	covers := l.Len()
-	time.Sleep(l.pause)
+	l.mu.Lock()
+	covers, pause := len(l.events), l.pause
+	l.mu.Unlock()
+	time.Sleep(pause)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.events = append(l.events, event{disk: disk, flush: true, covers: covers, at: time.Now()})

@@ -7,6 +7,7 @@
 package fault
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -59,6 +60,10 @@ type site struct {
 	copies int // of the queue that were made
 	// renamed: messages have other queue ids than their senders were told
 	renamed bool
+	// wait is how long senders wait for a reply; 0: replyLimit
+	wait time.Duration
+	// gaveUp is since when what was in hand may have been given up at a stop
+	gaveUp time.Time
 }
 
 // main keeps restarts of throttled parts short.
@@ -237,7 +242,7 @@ func lost(c ledger.Counters) (n int) {
 
 // client sends one message.
 func (s *site) client(n, size int) (acked, served bool) {
-	c := inject.Open(s.Addr(), replyLimit)
+	c := inject.Open(s.Addr(), cmp.Or(s.wait, replyLimit))
 	if c == nil {
 		return false, false
 	}

@@ -16,6 +16,7 @@ func (l *Ledger) AsOf(from, to time.Time) *Ledger {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	then := New(l.prefix)
+	then.next = l.next // no id means two messages
 	then.garbled, then.astray = slices.Clone(l.garbled), slices.Clone(l.astray)
 	then.lost, then.refusals = maps.Clone(l.lost), maps.Clone(l.refusals)
 	for id, e := range l.messages {
@@ -40,7 +41,18 @@ func (l *Ledger) AsOf(from, to time.Time) *Ledger {
 			then.byQueue[c.queueID] = c
 		}
 	}
-	then.faults = slices.Clone(l.faults)
+	for _, f := range l.faults {
+		if f.from.Before(to) { // later ones never were
+			then.Fault(f.what, f.from, earlier(f.to, to))
+		}
+	}
 	then.Fault("cut", from, to)
 	return then
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
 }

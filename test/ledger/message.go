@@ -4,8 +4,8 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
+	"regexp"
 	"strings"
-	"unicode"
 )
 
 // Message is what the injector sends. Its id stands in Message-ID and in
@@ -82,15 +82,16 @@ func parse(text string) parsed {
 	return got
 }
 
-// findID finds the id of a message in any text that holds its header. In a queue
-// file the type of the next record, a letter, follows: an id ends with a digit.
+// idPattern is an id behind its field. In a queue file the type of the next
+// record follows, an upper-case letter, and perhaps a length that looks like text.
+var idPattern = regexp.MustCompile(regexp.QuoteMeta(idField) + `([A-Za-z0-9_-]+(?:\.[0-9a-f]+)*\.[0-9]+)`)
+
+// findID finds the id of a message in any text that holds its header.
 func findID(text string) string {
-	_, id, _ := strings.Cut(text, idField)
-	end := strings.IndexFunc(id, func(r rune) bool { return r <= ' ' || r > '~' })
-	if end < 0 {
-		end = len(id)
+	if m := idPattern.FindStringSubmatch(text); m != nil {
+		return m[1]
 	}
-	return strings.TrimRightFunc(id[:end], unicode.IsLetter)
+	return ""
 }
 
 // differs says how a message that arrived differs from the one sent; empty: not.

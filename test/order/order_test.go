@@ -178,6 +178,9 @@ func TestAnchor(t *testing.T) {
 	busyAnchor.ToMailbox, busyAnchor.ToQueue = 1, 1 // they are found above
 	busy(t, busyAnchor)
 	good(t, c)
+	if r.NotesOpen < r.Removals/2 {
+		t.Errorf("of %d removals only %d are never synced", r.Removals, r.NotesOpen)
+	}
 	if n := r.Count(check.Acknowledge); n != r.Acks+r.Exits {
 		t.Errorf("%d findings for %d messages", n, r.Acks+r.Exits)
 	}

@@ -10,18 +10,12 @@ import (
 	"slices"
 	"time"
 
-	"golang.org/x/sys/unix"
-
-	"posthaste/test/blocklog"
 	"posthaste/test/disk"
 )
 
 // perMoment is how many cuts there are for each moment of a block log: one at
 // that moment, and the others after any write or flush.
 const perMoment = 4
-
-// flushPause is how long a disk takes for a flush.
-const flushPause = time.Millisecond
 
 // The disks of a block log.
 const (
@@ -36,26 +30,23 @@ const (
 type blocks struct {
 	dir     string
 	random  *rand.Rand
-	log     *blocklog.Log
 	volumes [disks]volume
-	replays [disks]*blocklog.Replay
-	images  [disks]*os.File // what replays write to
-	first   int             // event from which on cuts are made
+	life    *logged // while the system works
+	again   *logged // while it recovers and the power is to be cut once more; nil: it is not
+	first   int     // event from which on cuts are made
 	last    int
 	list    []crash
 }
 
 func (b *blocks) pool() string { return filepath.Join(b.dir, "pool") }
 
-// working is the image that a disk works on, durable the one that has what a cut
-// cannot undo, and cut the one after a cut.
-func (b *blocks) working(n int) string {
-	return filepath.Join(b.pool(), fmt.Sprintf("working-%d.img", n))
+// working is the image that a disk works on, and cut the one after a cut.
+func (b *blocks) working(n int) string { return b.image("working", n) }
+func (b *blocks) cut(n int) string     { return b.image("cut", n) }
+
+func (b *blocks) image(what string, n int) string {
+	return filepath.Join(b.pool(), fmt.Sprintf("%s-%d.img", what, n))
 }
-func (b *blocks) durable(n int) string {
-	return filepath.Join(b.pool(), fmt.Sprintf("durable-%d.img", n))
-}
-func (b *blocks) cut(n int) string { return filepath.Join(b.pool(), fmt.Sprintf("cut-%d.img", n)) }
 
 func newBlocks(dir string, v variant, to paths, random *rand.Rand) (store, error) {
 	b := &blocks{dir: dir, random: random}
@@ -68,17 +59,14 @@ func newBlocks(dir string, v variant, to paths, random *rand.Rand) (store, error
 		if err := disk.Make(b.working(n), diskSize, v.kind); err != nil {
 			return b, err
 		}
-		if err := clone(b.working(n), b.durable(n)); err != nil {
-			return b, err
-		}
 	}
 	var err error
-	b.log, err = blocklog.Serve(dir, filepath.Join(dir, "served"), flushPause, b.working(queueDisk), b.working(mailDisk))
+	b.life, err = b.serve("life", b.working)
 	return b, err
 }
 
 func (b *blocks) begin() error {
-	return b.each(func(n int, w *volume) error { return w.mount(b.log.Path(n), true) })
+	return b.each(func(n int, w *volume) error { return w.mount(b.life.Path(n), true) })
 }
 
 func (b *blocks) each(f func(n int, w *volume) error) error {
@@ -92,13 +80,13 @@ func (b *blocks) each(f func(n int, w *volume) error) error {
 
 func (b *blocks) settle() error {
 	err := b.each(func(_ int, w *volume) error { return w.sync() })
-	b.first = b.log.Len()
+	b.first = b.life.Len()
 	return err
 }
 
 // moment notes a moment.
 func (b *blocks) moment() error {
-	c := crash{from: time.Now(), n: b.log.Len()}
+	c := crash{from: time.Now(), n: b.life.Len()}
 	c.to = time.Now()
 	b.list = append(b.list, c)
 	b.last = c.n
@@ -121,62 +109,60 @@ func (b *blocks) crashes() []crash {
 	list := slices.Clone(b.list)
 	for range (perMoment - 1) * len(b.list) {
 		n := b.first + 1 + b.random.IntN(b.last-b.first)
-		at := b.log.At(n - 1)
+		at := b.life.At(n - 1)
 		list = append(list, crash{n: n, from: at, to: at})
 	}
 	slices.SortFunc(list, func(x, y crash) int { return cmp.Compare(x.n, y.n) })
 	return list
 }
 
-func (b *blocks) show(c crash) (string, error) {
-	what := ""
-	err := b.each(func(n int, w *volume) error {
-		if b.images[n] == nil {
-			f, err := os.OpenFile(b.durable(n), os.O_RDWR, 0)
-			if err != nil {
-				return err
-			}
-			b.images[n], b.replays[n] = f, b.log.NewReplay(n, f)
-		}
-		if err := b.replays[n].Advance(c.n); err != nil {
-			return err
-		}
-		var kept string
-		var err error
-		for _, atom := range []int{blocklog.Sector, blocklog.Block} {
-			if kept, err = b.scatter(n, atom); err != nil {
-				return err
-			}
-			if err = w.mount(b.cut(n), false); !tornSuperblock(err) {
-				break
-			}
-		}
-		what += fmt.Sprintf(" disk %d: %s;", n, kept)
-		return err
-	})
-	return what, err
-}
-
-// tornSuperblock tells whether a file system did not survive the cut itself:
-// the superblocks of ext4 and btrfs are larger than a sector and are believed
-// to be written in one piece.
-func tornSuperblock(err error) bool {
-	return errors.Is(err, unix.EBADMSG) || errors.Is(err, unix.EUCLEAN) || errors.Is(err, unix.EINVAL)
-}
-
-// scatter makes the image of a disk after the cut.
-func (b *blocks) scatter(n, atom int) (string, error) {
-	if err := clone(b.durable(n), b.cut(n)); err != nil {
-		return "", err
+// show makes the disks after a cut, and mounts them; those of one more cut are
+// there already.
+func (b *blocks) show(c crash) (what string, err error) {
+	if c.again == 0 {
+		what, err = b.scatter(b.life, c.n)
 	}
-	f, err := os.OpenFile(b.cut(n), os.O_RDWR, 0)
 	if err != nil {
-		return "", err
+		return what, err
 	}
-	kept, err := b.replays[n].Scatter(f, atom, b.random)
-	return kept, errors.Join(err, f.Close())
+	return what, b.each(func(n int, w *volume) error { return w.mount(b.cut(n), false) })
 }
 
+// expose shows a cut on disks that log what is written to them.
+func (b *blocks) expose(c crash) error {
+	if _, err := b.scatter(b.life, c.n); err != nil {
+		return err
+	}
+	var err error
+	if b.again, err = b.serve("again", b.cut); err != nil {
+		return err
+	}
+	return b.each(func(n int, w *volume) error { return w.mount(b.again.Path(n), false) })
+}
+
+// interrupt notes the moment of one more cut.
+func (b *blocks) interrupt(c crash) (crash, error) {
+	next := crash{n: c.n, again: c.again + 1, from: time.Now()}
+	b.again.at = b.again.Len()
+	next.to = time.Now()
+	return next, nil
+}
+
+// conceal makes of what was exposed the disks after the cut that was noted.
+func (b *blocks) conceal(crash) error {
+	if b.again == nil {
+		return nil
+	}
+	err := b.end()
+	if err == nil {
+		_, err = b.scatter(b.again, b.again.at)
+	}
+	err = errors.Join(err, b.again.close())
+	b.again = nil
+	return err
+}
+
+// hide unmounts the disks after a cut.
 func (b *blocks) hide(crash) error {
 	err := b.end()
 	for n := range b.volumes {
@@ -186,14 +172,6 @@ func (b *blocks) hide(crash) error {
 }
 
 func (b *blocks) remove() error {
-	var failed error
-	for _, f := range b.images {
-		if f != nil {
-			failed = errors.Join(failed, f.Close())
-		}
-	}
-	if b.log != nil {
-		failed = errors.Join(failed, b.log.Close())
-	}
-	return errors.Join(failed, disk.Unmount(b.pool()), os.RemoveAll(b.dir))
+	err := errors.Join(b.again.close(), b.life.close())
+	return errors.Join(err, disk.Unmount(b.pool()), os.RemoveAll(b.dir))
 }

@@ -39,9 +39,13 @@ type options struct {
 	Patience time.Duration // for the queue to run empty after a cut
 	Dir      string        // for image files; empty: where temporary files lie
 	Keep     bool          // leave the directories of instances
+	Until    time.Time     // no more cuts are made after it; zero: all are
 	Progress func(done int)
 	Quit     traffic.Quit
 }
+
+// over tells whether the time for a run is.
+func (o *options) over() bool { return !o.Until.IsZero() && time.Now().After(o.Until) }
 
 func main() { isolate.Run(program) }
 
@@ -59,7 +63,15 @@ func program() int {
 	flag.DurationVar(&o.Patience, "patience", 30*time.Second, "for the queue to run empty after a cut")
 	flag.StringVar(&o.Dir, "dir", "", "for image files; empty: where temporary files lie")
 	flag.BoolVar(&o.Keep, "keep", false, "leave the directories of the systems")
+	limit := flag.Duration("for", 0, "make no more cuts after so long; 0: all")
+	add := flag.Bool("add", false, "cut nothing: read the lines of JSON that other runs printed, and add them up")
 	flag.Parse()
+	if *add {
+		return report(sum(os.Stdin, os.Stdout))
+	}
+	if *limit > 0 {
+		o.Until = time.Now().Add(*limit)
+	}
 	if o.Seed == 0 {
 		o.Seed = uint64(time.Now().UnixNano())
 	}
@@ -81,6 +93,11 @@ func program() int {
 		fmt.Fprintln(os.Stderr, "SKIPPED:", err)
 		return 0
 	}
+	return report(err)
+}
+
+// report turns an error into an exit status.
+func report(err error) int {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "powercut:", err)
 		return 1
@@ -136,7 +153,7 @@ func both(system harness.System, o options, on []variant) ([]result, error) {
 		return nil, err
 	}
 	var results []result
-	for n, done := 0, 0; done < o.Cuts; n++ {
+	for n, done := 0, 0; done < o.Cuts && !o.over(); n++ {
 		v := on[n%len(on)]
 		if n < len(on) {
 			results = append(results, newResult(system, v, o.Seed))
@@ -157,6 +174,7 @@ func both(system harness.System, o options, on []variant) ([]result, error) {
 func controls(system harness.System, o options, v variant) error {
 	blind, lax := v, v
 	blind.blind, lax.lax = true, true
+	lax.unrest = false // who is started meanwhile would not be watched
 	if err := control(system, o, blind, "nothing was synced"); err != nil || v.tier != reordered || system != harness.Ours {
 		return err
 	}
@@ -178,5 +196,5 @@ func control(system harness.System, o options, v variant, what string) error {
 }
 
 func newResult(system harness.System, v variant, seed uint64) result {
-	return result{System: system, Tier: v.tier, Disk: v.name, Kind: v.kind, Options: v.options, Seed: seed}
+	return result{Runs: 1, System: system, Tier: v.tier, Disk: v.name, Kind: v.kind, Options: v.options, Seed: seed, unrest: v.unrest}
 }

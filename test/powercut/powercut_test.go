@@ -1,9 +1,13 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -23,11 +27,25 @@ func TestSnapshots(t *testing.T) {
 	played(t, o, choose(snapshot, []string{"ext4", "ext4,mail"}, nil))
 }
 
-// TestReordered is the same with two disks that write in any order, and with one
+// TestUnrest is the same with a reload, or a process that is killed, shortly
+// before each cut, and TestShortIDs with messages that are synced one by one.
+func TestUnrest(t *testing.T) {
+	o := short(t)
+	o.Cuts, o.Round = 4, 4
+	played(t, o, choose(snapshot, []string{"ext4,mail,unrest"}, nil))
+}
+
+func TestShortIDs(t *testing.T) {
+	o := short(t)
+	o.Cuts, o.Round = 4, 4
+	played(t, o, choose(snapshot, []string{"ext4,mail,short"}, nil))
+}
+
+// TestReordered is the same as TestSnapshots with two disks that write in any order, and with one
 // more negative control: mailboxes whose directories are not synced.
 func TestReordered(t *testing.T) {
 	o := short(t)
-	o.Cuts, o.Round = 3*perMoment, 3*perMoment
+	o.Cuts, o.Round = 2*perMoment, 2*perMoment
 	played(t, o, choose(reordered, []string{"2*ext4"}, nil))
 }
 
@@ -61,8 +79,8 @@ func played(t *testing.T, o options, on []variant) {
 		if err := r.verdict(); err != nil {
 			t.Errorf("%s, seed %d: %v", r.Disk, o.Seed, err)
 		}
-		t.Logf("%s: %d cuts; %d recipients acknowledged, %d of them only on the disk; %d repeated; empty after %d ms",
-			r.Disk, r.Cuts, r.Acked, r.OnDisk, r.Dup, r.Recovery.Median)
+		t.Logf("%s: %d cuts, %d of them again during recovery; %d recipients acknowledged, %d of them only on the disk; %d repeated; empty after %d ms",
+			r.Disk, r.Cuts, r.Again, r.Acked, r.OnDisk, r.Dup, r.Recovery.Median)
 	}
 }
 
@@ -81,11 +99,35 @@ func TestVerdict(t *testing.T) {
 		"not begun":    func(r *result) { r.NotBegun = 1 },
 		"panic":        func(r *result) { r.Panics = 1 },
 		"nothing held": func(r *result) { r.OnDisk = 0 },
+		"nobody died":  func(r *result) { r.unrest, r.Reloads = true, 1 },
 	} {
 		r := good()
 		spoil(r)
 		if r.verdict() == nil {
 			t.Errorf("%s: passed", name)
 		}
+	}
+}
+
+// What runs print can be added up, each kind of disk by itself.
+func TestSum(t *testing.T) {
+	var lines, sums bytes.Buffer
+	for n, name := range []string{"a", "b", "a"} {
+		r := result{OnDisk: 1}
+		r.Disk, r.Runs, r.Cuts, r.Again, r.Acked = name, 1, 10+n, n, 100
+		if err := json.NewEncoder(&lines).Encode(r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := sum(&lines, &sums); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{`"disk":"a"`, `"runs":2,"cuts":22,"cut_again":2`, `"acked":200`, `"runs":1,"cuts":11`} {
+		if !strings.Contains(sums.String(), want) {
+			t.Errorf("%s is not in\n%s", want, &sums)
+		}
+	}
+	if err := sum(strings.NewReader("{"), io.Discard); err == nil {
+		t.Error("half a line is no error")
 	}
 }

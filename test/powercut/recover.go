@@ -43,37 +43,45 @@ const (
 // and counts. Sometimes the power is cut once more while the system starts.
 func (p *round) recover(c crash) (finding, error) {
 	books := p.books
-	if s, ok := p.store.(interruptible); ok && !p.v.control() && p.random.IntN(againOneIn) == 0 {
+	if !p.v.control() && p.random.IntN(againOneIn) == 0 {
 		var err error
-		if c, books, err = p.interrupted(s, c); err != nil {
+		if c, books, err = p.interrupted(c); err != nil {
 			return finding{}, err
 		}
 	}
 	return p.recoverFrom(books, c)
 }
 
-// One recovery of so many is interrupted, at a moment within this time.
+// One recovery of so many is interrupted, at a moment within one of these times:
+// while the queue is being repaired, or when that may have become durable.
 const (
-	againOneIn  = 3
-	againWithin = 500 * time.Millisecond
+	againOneIn = 3
+	againSoon  = 500 * time.Millisecond
+	againLate  = 2500 * time.Millisecond
 )
 
-// interrupted begins the recovery from a cut and cuts the power again. It
-// returns that cut, and the books before it.
-func (p *round) interrupted(s interruptible, c crash) (next crash, books *ledger.Ledger, err error) {
-	if _, err := p.store.show(c); err != nil {
+// interrupted begins the recovery from a cut, while mail comes in already, and
+// cuts the power again. It returns that cut, and the books before it.
+func (p *round) interrupted(c crash) (next crash, books *ledger.Ledger, err error) {
+	if err := p.store.expose(c); err != nil {
 		return c, nil, err
 	}
-	defer func() { err = errors.Join(err, p.store.hide(c)) }()
-	after := p.arrivals()
+	defer func() { err = errors.Join(err, p.store.conceal(c)) }()
+	books = p.books.AsOf(c.from, c.to)
+	p.sink.Book(books.Delivered)
+	p.sink.Set(traffic.Refusing) // so that something is still waiting
+	load := p.load(books)
+	load.Start()
+	defer load.Stop()
 	started := make(chan error, 1)
 	go func() { started <- p.instance.Start() }()
-	err = p.o.Quit.Wait(time.Duration(p.random.Int64N(int64(againWithin))))
+	within := []time.Duration{againSoon, againLate}[p.random.IntN(2)]
+	err = p.o.Quit.Wait(time.Duration(p.random.Int64N(int64(within))))
 	if err == nil {
-		next, err = s.interrupt(c)
+		next, err = p.store.interrupt(c)
 	}
+	load.Stop()
 	err = errors.Join(err, <-started, p.instance.Halt())
-	books = after.in(p.books, c)
 	if err == nil && !p.v.mailToo {
 		_, err = traffic.ReadMailboxes(books, p.mail())
 		err = errors.Join(err, p.emptyMailboxes())

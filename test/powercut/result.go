@@ -19,8 +19,11 @@ type result struct {
 	Kind    string         `json:"file_system"`
 	Options string         `json:"mount_options"`
 	Seed    uint64         `json:"seed"`
+	Runs    int            `json:"runs"` // that were added up
 	Cuts    int            `json:"cuts"`
 	Again   int            `json:"cut_again"` // cuts after which the recovery was cut off too
+	Reloads int            `json:"reloads"`   // shortly before a cut
+	Kills   int            `json:"kills"`     // the same, of one process
 	ledger.Counters
 	OnDisk   int `json:"only_on_disk"` // acknowledged pairs that nobody but the disk had at the cut
 	NotBegun int `json:"not_begun"`    // times that the system did not start after a cut
@@ -29,7 +32,9 @@ type result struct {
 		Median int `json:"median"`
 		Max    int `json:"max"`
 	} `json:"recovery_ms"` // from the start to an empty queue
-	took []int
+	took   []int
+	unrest bool
+	ended  bool // the time was over in the middle of a round
 }
 
 // add adds what one cut left.
@@ -62,24 +67,28 @@ func (r *result) verdict() error {
 	if r.Bad() || r.NotBegun+r.Panics+r.Corrupt > 0 {
 		wrong = append(wrong, fmt.Errorf("a counter that must be 0 is not:\n%s", strings.Join(r.Findings, "\n")))
 	}
-	if r.OnDisk == 0 {
+	if r.OnDisk == 0 && !r.ended {
 		wrong = append(wrong, errors.New("the disk had nothing to lose"))
+	}
+	if r.unrest && (r.Reloads == 0 || r.Kills == 0) {
+		wrong = append(wrong, fmt.Errorf("%d reloads, %d processes killed", r.Reloads, r.Kills))
 	}
 	return errors.Join(wrong...)
 }
 
 // table prints results side by side.
 func table(w io.Writer, results []result) {
-	rows := []ledger.Row{{Name: ""}, {Name: "disk"}, {Name: "cuts"}, {Name: "cut again"}, {Name: "only on the disk"},
+	rows := []ledger.Row{{Name: ""}, {Name: "disk"}, {Name: "cuts"}, {Name: "cut again"}, {Name: "reloads"}, {Name: "kills"}, {Name: "only on the disk"},
 		{Name: "corrupt"}, {Name: "did not start"}, {Name: "panics"}, {Name: "empty after, ms"}}
+	const before = 7 // those of the ledger
 	var counters []*ledger.Counters
 	for i := range results {
 		r := &results[i]
 		counters = append(counters, &r.Counters)
-		for n, v := range []any{r.System, r.Disk, r.Cuts, r.Again, r.OnDisk, r.Corrupt, r.NotBegun, r.Panics,
+		for n, v := range []any{r.System, r.Disk, r.Cuts, r.Again, r.Reloads, r.Kills, r.OnDisk, r.Corrupt, r.NotBegun, r.Panics,
 			fmt.Sprintf("%d (%d)", r.Recovery.Median, r.Recovery.Max)} {
 			rows[n].Values = append(rows[n].Values, v)
 		}
 	}
-	ledger.Table(w, slices.Concat(rows[:5], ledger.Rows(counters), rows[5:]))
+	ledger.Table(w, slices.Concat(rows[:before], ledger.Rows(counters), rows[before:]))
 }

@@ -35,13 +35,12 @@ type store interface {
 	// show mounts them as a cut left them, and may say how that was.
 	show(crash) (string, error)
 	hide(crash) error // unmounts them again
-	remove() error
-}
-
-// interruptible is a store on which the power can be cut while the system
-// recovers from a cut that is shown.
-type interruptible interface {
+	// expose mounts them so that the power can be cut once more, interrupt
+	// notes that it was, and conceal unmounts them.
+	expose(crash) error
 	interrupt(crash) (crash, error)
+	conceal(crash) error
+	remove() error
 }
 
 // round is one life of a system under load, and the recovery after each cut.
@@ -53,6 +52,8 @@ type round struct {
 	sink     *traffic.Sink
 	instance *harness.Instance
 	store    store
+	reloads  int
+	kills    int
 }
 
 // playRound plays a round with a number of cuts and adds what it finds.
@@ -63,7 +64,7 @@ func playRound(o options, v variant, cuts int, seed uint64, r *result) (err erro
 		return err
 	}
 	defer sink.Close()
-	i, err := harness.New(harness.Config{System: r.System, Main: traffic.Main, Values: sink.Values()})
+	i, err := harness.New(harness.Config{System: r.System, Main: traffic.Main + v.main, Values: sink.Values()})
 	if err != nil {
 		return err
 	}
@@ -92,6 +93,8 @@ func playRound(o options, v variant, cuts int, seed uint64, r *result) (err erro
 	if err := p.live(moments); err != nil {
 		return err
 	}
+	r.Reloads += p.reloads
+	r.Kills += p.kills
 	for _, c := range p.store.crashes() {
 		found, err := p.recover(c)
 		if err != nil {
@@ -101,6 +104,10 @@ func playRound(o options, v variant, cuts int, seed uint64, r *result) (err erro
 		o.Progress(r.Cuts)
 		if err := o.Quit.Wait(0); err != nil {
 			return err
+		}
+		if o.over() {
+			r.ended = true
+			break
 		}
 	}
 	return nil
@@ -173,7 +180,7 @@ func (p *round) work() error {
 	if p.v.blind {
 		p.sink.Set(traffic.Refusing) // so that something is always waiting
 	}
-	load := &traffic.Load{Addr: p.instance.Addr(), Ledger: p.books, Sessions: p.o.Sessions, Seed: p.random.Uint64(), Large: oneLargeIn}
+	load := p.load(p.books)
 	if !p.v.blind { // the sync of a sendmail command would serve all others
 		load.Submit = p.submit
 	}
@@ -188,7 +195,19 @@ func (p *round) work() error {
 			return err
 		}
 	}
-	return p.store.moment()
+	if !p.v.unrest {
+		return p.store.moment()
+	}
+	settle, err := p.disturb()
+	if err != nil {
+		return err
+	}
+	return errors.Join(p.store.moment(), settle())
+}
+
+// load is clients who send, booked in some books.
+func (p *round) load(books *ledger.Ledger) *traffic.Load {
+	return &traffic.Load{Addr: p.instance.Addr(), Ledger: books, Sessions: p.o.Sessions, Seed: p.random.Uint64(), Large: oneLargeIn}
 }
 
 // One moment of so many is a quiet one, and so long after the load.

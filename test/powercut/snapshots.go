@@ -65,6 +65,13 @@ func (s *snapshots) take(image string, c crash) (crash, error) {
 	return c, err
 }
 
+func (s *snapshots) expose(c crash) error {
+	_, err := s.show(c)
+	return err
+}
+
+func (s *snapshots) conceal(c crash) error { return s.hide(c) }
+
 func (s *snapshots) interrupt(c crash) (crash, error) {
 	return s.take(s.image(c), crash{n: c.n, again: c.again + 1})
 }

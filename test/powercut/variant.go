@@ -18,8 +18,10 @@ type variant struct {
 	options string // to mount it with
 	mailToo bool   // the mailboxes lie on it too
 	tier    string
-	blind   bool // a negative control: syncs do nothing
-	lax     bool // a negative control: directories of mailboxes are not synced
+	main    string // lines for main.cf
+	unrest  bool   // before a cut the system is reloaded, or a process is killed
+	blind   bool   // a negative control: syncs do nothing
+	lax     bool   // a negative control: directories of mailboxes are not synced
 }
 
 // control tells whether messages are to be lost.
@@ -40,12 +42,21 @@ var variants = []variant{
 	{tier: snapshot, name: "ext4,writeback", kind: "ext4", options: "commit=1000,data=writeback"},
 	{tier: snapshot, name: "xfs,mail", kind: "xfs", options: "nouuid", mailToo: true},
 	{tier: snapshot, name: "btrfs,mail", kind: "btrfs", options: "commit=300", mailToo: true},
+	{tier: snapshot, name: "ext4,mail,unrest", kind: "ext4", options: lazyExt4, mailToo: true, unrest: true},
+	{tier: snapshot, name: "ext4,mail,short", kind: "ext4", options: lazyExt4, mailToo: true, main: shortIDs},
 	{tier: reordered, name: "2*ext4", kind: "ext4", options: lazyExt4, mailToo: true},
 	{tier: reordered, name: "2*xfs", kind: "xfs", options: "nouuid", mailToo: true},
 	{tier: reordered, name: "2*btrfs", kind: "btrfs", options: "commit=300", mailToo: true},
+	{tier: reordered, name: "2*ext4,unrest", kind: "ext4", options: lazyExt4, mailToo: true, unrest: true},
+	{tier: reordered, name: "2*xfs,unrest", kind: "xfs", options: "nouuid", mailToo: true, unrest: true},
+	{tier: reordered, name: "2*btrfs,unrest", kind: "btrfs", options: "commit=300", mailToo: true, unrest: true},
+	{tier: reordered, name: "2*ext4,short", kind: "ext4", options: lazyExt4, mailToo: true, main: shortIDs},
 }
 
-const lazyExt4 = "commit=1000,data=ordered"
+const (
+	lazyExt4 = "commit=1000,data=ordered"
+	shortIDs = "enable_long_queue_ids = no\n"
+)
 
 // available says why nothing can be done here.
 func available() error {

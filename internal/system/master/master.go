@@ -234,7 +234,12 @@ func (m *Master) stop(s syscall.Signal) {
 		return
 	}
 	m.killAll(unix.SIGTERM)
-	time.AfterFunc(stopTime, func() { m.post(func() { m.killAll(unix.SIGKILL) }) })
+	time.AfterFunc(stopTime, func() {
+		m.post(func() {
+			m.log.Warning("stopping the Postfix mail system with force")
+			m.killAll(unix.SIGKILL)
+		})
+	})
 }
 
 // killAll sends a signal to all processes.

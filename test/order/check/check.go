@@ -71,7 +71,7 @@ type Report struct {
 	ToQueue   int           `json:"to_queue"` // a notice, or the next hop
 	MarkCount int           `json:"marks"`
 	Deferrals int           `json:"deferrals"`     // with marks to judge
-	NoteDelay time.Duration `json:"note_delay_ns"` // from a removal or mark in the journal to its sync, at most
+	NoteDelay time.Duration `json:"note_delay_ns"` // from a removal or mark to its sync, at most
 	NotesOpen int           `json:"notes_open"`    // not synced when the trace ended
 }
 
@@ -282,11 +282,14 @@ func (r *run) link(c *trace.Call, from, to string) {
 }
 
 func (r *run) unlink(c *trace.Call, name string) {
+	unnoted := false
 	switch queue, id := r.place(name); {
 	case queue == "journal":
 		r.retire(name)
 	case queues[queue]:
-		r.remove(queue, id, r.trace.Process(c.PID))
+		unnoted = r.remove(queue, id, r.trace.Process(c.PID))
 	}
-	r.tree.unlink(c, name)
+	if durable := r.tree.unlink(c, name); unnoted {
+		r.notes = append(r.notes, note{durable, never, r.at.At})
+	}
 }

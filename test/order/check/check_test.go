@@ -196,4 +196,25 @@ func TestNoteDelay(t *testing.T) {
 	if r.NotesOpen != 1 || r.NoteDelay.Microseconds() != 1 {
 		t.Errorf("%d notes open, delay %s", r.NotesOpen, r.NoteDelay)
 	}
+	// Without a journal it is the directory, and the file, that is to be synced.
+	first := create + syncFile + syncDir + ok + claim + taken1
+	const syncActive, syncMarks = "2 fsync(8</q/active>) = 0\n", "2 fsync(7</q/active/4jZQ>) = 0\n"
+	for _, c := range []struct {
+		name, text string
+		open       int
+		delay      int64 // in microseconds
+	}{
+		{"removal", first + remove, 1, 0},
+		{"removal, synced before", first + syncActive + remove, 1, 0},
+		{"removal, synced", first + remove + syncDir + syncActive, 0, 2},
+		{"removal, sync failed", first + remove + "2 fsync(8</q/active>) = -1 EIO (Input/output error)\n" + syncActive, 1, 0},
+		{"mark", first + markB, 1, 0},
+		{"mark, synced", first + markB + syncDir + syncMarks, 0, 2},
+		{"mark, removed", first + markB + syncDir + remove + syncActive, 0, 1},
+	} {
+		r := replay(t, c.text, "a@r.test")
+		if r.NotesOpen != c.open || r.NoteDelay.Microseconds() != c.delay {
+			t.Errorf("%s: %d notes open, delay %s", c.name, r.NotesOpen, r.NoteDelay)
+		}
+	}
 }

@@ -47,15 +47,22 @@ func (m *mark) durable() bool {
 	return m.file.object.durable(m.change) || m.frame != nil && m.frame.durable()
 }
 
-// note is a mark or a removal in the journal that waits for a sync.
+// note is a mark or a removal that waits for a sync: of the segment in which it
+// is noted or, where there is no journal, of the file or the directory.
 type note struct {
-	frame
-	at time.Time
+	durable func() bool
+	moot    func() bool // nobody waits for it any more
+	at      time.Time
 }
+
+func never() bool { return false }
 
 // settle takes out the notes that are durable by now.
 func (r *run) settle() {
 	r.notes = slices.DeleteFunc(r.notes, func(n note) bool {
+		if n.moot() {
+			return true
+		}
 		if !n.durable() {
 			return false
 		}
@@ -84,7 +91,7 @@ func (r *run) journal(f *file, name string, change int, data string) {
 	fr := frame{segment: f, name: path.Base(name), change: change, size: int64(binary.LittleEndian.Uint32(head[12:])),
 		offset: int64(binary.LittleEndian.Uint64(head[16:]))}
 	if kind := head[8]; kind == kindMark || kind == kindGone {
-		r.notes = append(r.notes, note{fr, r.at.At})
+		r.notes = append(r.notes, note{fr.durable, never, r.at.At})
 	}
 	m := r.messages[id]
 	if m == nil {
@@ -179,6 +186,8 @@ func (r *run) write(c *trace.Call) {
 	}
 	if queues[queue] && data == "D" && c.Result == 1 && m != nil {
 		m.marks = append(m.marks, mark{offset: offset, file: f, change: r.tree.write(c, f)})
+		n := len(m.marks) - 1
+		r.notes = append(r.notes, note{func() bool { return m.marks[n].durable() }, func() bool { return f.ended }, r.at.At})
 		r.marked(m)
 		return
 	}

@@ -142,15 +142,17 @@ func (r *run) copy(m *message, rcpt string) (w where, what string) {
 }
 
 // remove judges the unlink of a message: R3, and that the journal knows of it.
-func (r *run) remove(queue, id string, process int) {
+// unnoted: it is the removal of a message that was sent, and the journal knows
+// nothing of it.
+func (r *run) remove(queue, id string, process int) (unnoted bool) {
 	m := r.messages[id]
 	if m == nil {
 		r.Unknown++
-		return
+		return false
 	}
 	if queue != "active" && !m.acked && m.file.creator == process {
 		m.discarded = true
-		return
+		return false
 	}
 	if m.commit != nil && !m.gone {
 		r.find(Journal, id, "removed, and the journal was not told before")
@@ -158,7 +160,7 @@ func (r *run) remove(queue, id string, process int) {
 	rcpts := r.copies(m)
 	if len(rcpts) == 0 {
 		r.Unknown++
-		return
+		return false
 	}
 	r.Removals++
 	for _, rcpt := range rcpts {
@@ -174,6 +176,7 @@ func (r *run) remove(queue, id string, process int) {
 			r.ToQueue++
 		}
 	}
+	return !m.gone
 }
 
 // marked judges a mark: there must be no more of them than copies that are

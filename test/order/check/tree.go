@@ -62,20 +62,23 @@ func (t *tree) link(c *trace.Call, f *file, name string, before *entry) {
 	t.files[name] = f
 }
 
-// unlink takes a name away.
-func (t *tree) unlink(c *trace.Call, name string) {
+// unlink takes a name away. It tells whether a power cut now would leave it so.
+func (t *tree) unlink(c *trace.Call, name string) (durable func() bool) {
 	f := t.files[name]
 	delete(t.files, name)
-	t.change(c, &t.directory(path.Dir(name)).object)
+	d := t.directory(path.Dir(name))
+	n := t.change(c, &d.object)
+	durable = func() bool { return d.durable(n) }
 	if f == nil {
-		return
+		return durable
 	}
 	for _, other := range t.files {
 		if other == f {
-			return
+			return durable
 		}
 	}
 	f.ended = true
+	return durable
 }
 
 // create notes an open that makes a file.
