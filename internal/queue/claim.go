@@ -166,9 +166,7 @@ func markAt(f File, at int64) error {
 		return err
 	}
 	switch record.Type(have[0]) {
-	case record.Recipient:
-	case record.Done:
-		return nil
+	case record.Recipient, record.Done: // one that is there may be in memory only, after a sync that failed
 	default:
 		return errNoRecipient
 	}
