@@ -52,7 +52,7 @@ type Options struct {
 	// Journal lets several messages share one sync. It needs queue ids that are
 	// never used twice, and is not used with ShortIDs.
 	Journal JournalUse
-	// MaxDelay is the longest time a file may be dated into the future before
+	// MaxDelay is the longest time a deferred file may be dated into the future before
 	// its time stamp is taken for the mark of a clock that jumped and the file
 	// counts as due (R8). 0: no limit.
 	MaxDelay time.Duration
