@@ -190,6 +190,9 @@ func (q *Queue) Move(id mail.QueueID, from, to Name) error {
 		return fmt.Errorf("bad queue id %q", id)
 	}
 	source, target := q.Path(from, id), q.Path(to, id)
+	if source == target {
+		return nil // and no second name of the file, to be removed
+	}
 	if there, err := q.fs.Lstat(target); err == nil {
 		st, err := q.fs.Lstat(source)
 		if err != nil || st.Inode != there.Inode {

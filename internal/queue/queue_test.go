@@ -289,6 +289,20 @@ func TestClockIsSetBack(t *testing.T) {
 	}
 }
 
+// A move to where the message is leaves it there.
+func TestMoveToTheSamePlace(t *testing.T) {
+	q, _ := newQueue(t)
+	id := send(t, q, "r@c.test")
+	if err := q.Move(id, Incoming, Incoming); err != nil {
+		t.Error(err)
+	}
+	if m, err := q.Claim(Incoming, id, ClaimOptions{}); err != nil {
+		t.Error(err)
+	} else {
+		m.Close()
+	}
+}
+
 // A file that cannot be read, or is none, keeps nobody from putting back the rest.
 func TestRecoverAmongForeignFiles(t *testing.T) {
 	q, root := newQueue(t)
