@@ -76,7 +76,14 @@ func (m *Message) maildir(path string, o Options) error {
 	if err != nil {
 		return err
 	}
-	return publish(tmp, tmpName, fresh, name, o)
+	if err := publish(tmp, tmpName, fresh, name, o); err != nil {
+		return err
+	}
+	if err := probe(fd); err != nil {
+		unix.Unlinkat(fresh, name, 0)
+		return fault(err, "4.3.0", "sync of directory new: ")
+	}
+	return nil
 }
 
 // publish gives the finished file its name in new/ and syncs that directory. A

@@ -98,6 +98,9 @@ func (m *Message) appendTo(file *os.File, path string, made bool, o Options) err
 		err = syncPath(filepath.Dir(path))
 	}
 	if err == nil {
+		err = probe(int(file.Fd()))
+	}
+	if err == nil {
 		return nil
 	}
 	failed := fault(err, o.code(), "error writing message: ")

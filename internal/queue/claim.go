@@ -90,7 +90,9 @@ func (q *Queue) take(f File, from Name, id mail.QueueID, o ClaimOptions) (*Claim
 	if !st.Ready() {
 		return nil, ErrNotReady
 	}
-	if !o.Any && !q.due(st.MTime) {
+	// Only a deferred file's time stamp says when it is due. In incoming one that
+	// lies ahead is left from a clock that was set back, or from a crash.
+	if from == Deferred && !o.Any && !q.due(st.MTime) {
 		return nil, ErrFuture
 	}
 	if ok, err := f.TryLock(); err != nil {
@@ -167,9 +169,7 @@ func markAt(f File, at int64) error {
 		return err
 	}
 	switch record.Type(have[0]) {
-	case record.Recipient:
-	case record.Done:
-		return nil
+	case record.Recipient, record.Done: // one that is there may be in memory only, after a sync that failed
 	default:
 		return errNoRecipient
 	}

@@ -1,7 +1,11 @@
 package queue_test
 
 import (
+	"errors"
+	"io/fs"
 	"strings"
+	"syscall"
+	"testing"
 	"time"
 
 	"posthaste/internal/queue"
@@ -73,4 +77,61 @@ func journaled(fsys *strictfs.FS, seam queue.FS, ackEarly bool) *ledger {
 	manager.Close()
 	l.accept(fsys, in, "fifth", false, ackEarly)
 	return l
+}
+
+// A mark whose way to the disk failed is still seen in memory. From the journal it
+// must be written again, not only looked at.
+func TestMarkWhoseSyncFailedIsWrittenAgain(t *testing.T) {
+	fsys := strictfs.New(strictfs.Posix)
+	setup(fsys)
+	l := &ledger{journal: true}
+	q, err := l.open(fsys)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e := l.accept(fsys, q, "older than the journal", false, false)
+	if err := q.Tick(true); err != nil || e.acked == 0 {
+		t.Fatal(err)
+	}
+	next := time.Unix(2000000000, 0)
+	m, err := q.Claim(queue.Incoming, e.id, queue.ClaimOptions{})
+	if err == nil {
+		e.delivered["r1@c.test"] = fsys.Events()
+		if err = m.MarkDone(m.Info.Entries[0]); err == nil {
+			err = m.Defer(next)
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	fsys.FailAt(1, syscall.EIO) // the sync of all files
+	if err := q.Tick(true); !errors.Is(err, syscall.EIO) {
+		t.Fatalf("the checkpoint: %v", err)
+	}
+	fsys.FailAt(0, nil)
+	if err := q.Sweep(); err != nil {
+		t.Fatal(err)
+	}
+	fsys.SyncDir(string(queue.Journal)) // as the next segment has it done
+	after := fsys.Crash(fsys.Events(), strictfs.Keep{Survives: func(int, int) bool { return false }})
+	fsys.ReadDir(string(queue.Journal), func(e queue.DirEntry) bool {
+		t.Errorf("left in the journal: %s", e.Name)
+		return true
+	})
+	if q, err = l.open(after); err == nil {
+		_, _, err = q.Recover()
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	message, err := q.Open(queue.Deferred, e.id)
+	if err != nil {
+		t.Fatal(err, after.Dump())
+	}
+	if !message.Stat.MTime.Equal(next) {
+		t.Errorf("the next attempt is at %s", message.Stat.MTime)
+	}
+	if info, err := message.Info(0); err != nil || len(info.Entries) != 1 {
+		t.Errorf("recipients left: %+v, %v", info, err)
+	}
 }

@@ -214,7 +214,7 @@ func (d *Draft) makeDurable() error {
 	if d.q.dirs.Failures() != d.failures {
 		return errSyncBefore
 	}
-	return nil
+	return d.file.Probe()
 }
 
 // errSyncBefore is the error of a name that the sync of somebody else, which

@@ -86,6 +86,11 @@ type File interface {
 	// file that does not grow the disk has nothing else to write.
 	SyncData() error
 	Chmod(mode fs.FileMode) error
+	// Probe changes nothing but the time of change, and fails when the file system
+	// has stopped because it could not write its own journal. Of that it tells
+	// whoever waits for a sync at the moment, also in another process, and may say
+	// of other syncs that all is well: they count when Probe succeeds after them.
+	Probe() error
 	SetTimes(mtime time.Time) error
 	Truncate(size int64) error
 	Stat() (Stat, error)

@@ -52,6 +52,7 @@ type segment struct {
 	file    File
 	group   syncs // syncs of file
 	size    int64
+	blocks  int64 // as far as the file's blocks were there from the start
 	born    time.Time
 	durable int64          // what was synced; size when nothing waits for a sync
 	notes   bool           // it has marks or removals
@@ -213,34 +214,53 @@ func (j *journal) open() (*segment, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err = j.fs.Rename(from, name); err == nil {
-		err = j.fs.SyncDir(string(Journal))
-	}
+	blocks, err := j.publish(f, from, name)
 	if err != nil {
 		f.Close()
 		j.fs.Remove(from)
 		j.fs.Remove(name)
 		return nil, err
 	}
-	s := &segment{name: name, salt: salt(name), file: f, born: j.now()}
-	s.group.sync = func(string) error {
-		j.mu.Lock()
-		end, lost := s.size, s.lost
-		j.mu.Unlock()
-		if lost != nil {
-			return lost
-		}
-		err := f.SyncData()
-		j.mu.Lock()
-		defer j.mu.Unlock()
-		if err == nil {
-			s.durable = max(s.durable, end)
-		} else {
-			s.lost = err
-		}
-		return err
-	}
+	s := &segment{name: name, salt: salt(name), file: f, born: j.now(), blocks: blocks}
+	s.group.sync = func(string) error { return j.syncSegment(s) }
 	return s, nil
+}
+
+// publish gives the file of a segment its name, durably, and tells how long it is.
+func (j *journal) publish(f File, from, name string) (int64, error) {
+	if err := j.fs.Rename(from, name); err != nil {
+		return 0, err
+	}
+	if err := j.fs.SyncDir(string(Journal)); err != nil {
+		return 0, err
+	}
+	if err := f.Probe(); err != nil {
+		return 0, err
+	}
+	st, err := f.Stat()
+	return st.Size, err
+}
+
+// syncSegment makes durable what was written to a segment before.
+func (j *journal) syncSegment(s *segment) error {
+	j.mu.Lock()
+	end, lost := s.size, s.lost
+	j.mu.Unlock()
+	if lost != nil {
+		return lost
+	}
+	err := s.file.SyncData()
+	if err == nil && end > s.blocks {
+		err = s.file.Probe()
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if err == nil {
+		s.durable = max(s.durable, end)
+	} else {
+		s.lost = err
+	}
+	return err
 }
 
 // takeFile finds a locked file for a segment: the spare one, in which syncs are

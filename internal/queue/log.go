@@ -51,6 +51,9 @@ func (q *Queue) AppendLog(kind Name, id mail.QueueID, entries ...LogEntry) error
 				err = errSyncBefore
 			}
 		}
+		if err == nil {
+			err = f.Probe()
+		}
 	}
 	if err != nil {
 		f.Truncate(st.Size) // nobody may read half an entry

@@ -52,7 +52,7 @@ type Options struct {
 	// Journal lets several messages share one sync. It needs queue ids that are
 	// never used twice, and is not used with ShortIDs.
 	Journal JournalUse
-	// MaxDelay is the longest time a file may be dated into the future before
+	// MaxDelay is the longest time a deferred file may be dated into the future before
 	// its time stamp is taken for the mark of a clock that jumped and the file
 	// counts as due (R8). 0: no limit.
 	MaxDelay time.Duration
@@ -191,6 +191,9 @@ func (q *Queue) Move(id mail.QueueID, from, to Name) error {
 		return fmt.Errorf("bad queue id %q", id)
 	}
 	source, target := q.Path(from, id), q.Path(to, id)
+	if source == target {
+		return nil // and no second name of the file, to be removed
+	}
 	if there, err := q.fs.Lstat(target); err == nil {
 		st, err := q.fs.Lstat(source)
 		if err != nil || st.Inode != there.Inode {

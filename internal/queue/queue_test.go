@@ -219,7 +219,7 @@ func TestLogsRoundTrip(t *testing.T) {
 }
 
 // A time stamp further ahead than any back-off is left from a clock that jumped,
-// and the message is due (R8).
+// and the message is due (R8). In incoming none counts.
 func TestTimeStampsInTheFuture(t *testing.T) {
 	root := t.TempDir()
 	for ahead, want := range map[time.Duration]error{
@@ -232,18 +232,74 @@ func TestTimeStampsInTheFuture(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		id := send(t, q, "r@c.test")
-		at := time.Now().Add(ahead)
-		if err := os.Chtimes(filepath.Join(root, q.Path(Incoming, id)), at, at); err != nil {
-			t.Fatal(err)
+		for place, want := range map[Name]error{Incoming: nil, Deferred: want} {
+			id := send(t, q, "r@c.test")
+			if err := q.rename(q.Path(Incoming, id), q.Path(place, id)); err != nil {
+				t.Fatal(err)
+			}
+			at := time.Now().Add(ahead)
+			if err := os.Chtimes(filepath.Join(root, q.Path(place, id)), at, at); err != nil {
+				t.Fatal(err)
+			}
+			m, err := q.Claim(place, id, ClaimOptions{})
+			if !errors.Is(err, want) {
+				t.Errorf("%s ahead in %s: %v", ahead, place, err)
+			}
+			if err == nil {
+				m.Close()
+			}
 		}
-		m, err := q.Claim(Incoming, id, ClaimOptions{})
-		if !errors.Is(err, want) {
-			t.Errorf("%s ahead: %v", ahead, err)
+	}
+}
+
+// The clock is set back: new mail is taken at once, and no attempt is further away
+// than the longest back-off, with a minute of grace.
+func TestClockIsSetBack(t *testing.T) {
+	const longest = 4000 * time.Second
+	for _, back := range []time.Duration{2 * time.Second, time.Minute, time.Hour, 24 * time.Hour} {
+		for _, wait := range []time.Duration{300 * time.Second, longest} {
+			var now time.Time
+			q, err := New(Options{FS: DirFS(t.TempDir()), MaxDelay: longest, Now: func() time.Time { return now }})
+			if err == nil {
+				err = q.Setup()
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			id := send(t, q, "r@c.test")
+			now = time.Now().Add(-back)
+			m, err := q.Claim(Incoming, id, ClaimOptions{})
+			if err != nil {
+				t.Fatalf("new mail, %s back: %v", back, err)
+			}
+			if err := m.Defer(now.Add(back + wait)); err != nil { // as before the clock was set
+				t.Fatal(err)
+			}
+			for begin := now; ; now = now.Add(time.Minute) {
+				if m, err = q.Claim(Deferred, id, ClaimOptions{}); err == nil {
+					m.Close()
+					break
+				}
+				if now.Sub(begin) > longest+time.Minute {
+					t.Errorf("deferred by %s, then %s back: still not due after %s", wait, back, now.Sub(begin))
+					break
+				}
+			}
 		}
-		if err == nil {
-			m.Close()
-		}
+	}
+}
+
+// A move to where the message is leaves it there.
+func TestMoveToTheSamePlace(t *testing.T) {
+	q, _ := newQueue(t)
+	id := send(t, q, "r@c.test")
+	if err := q.Move(id, Incoming, Incoming); err != nil {
+		t.Error(err)
+	}
+	if m, err := q.Claim(Incoming, id, ClaimOptions{}); err != nil {
+		t.Error(err)
+	} else {
+		m.Close()
 	}
 }
 

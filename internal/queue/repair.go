@@ -82,6 +82,9 @@ func (r *repair) directory(dir string, depth int) {
 		}
 		return true
 	})
+	if errors.Is(err, fs.ErrPermission) {
+		err = fmt.Errorf("%w: what is in it waits until the directory belongs to the mail owner, with mode 0700", err)
+	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		r.failed = errors.Join(r.failed, err)
 	}

@@ -243,12 +243,16 @@ func (q *Queue) remark(id mail.QueueID, offsets []int64) error {
 		return nil
 	}
 	defer f.Close()
+	st, err := f.Stat()
+	if err != nil {
+		return err
+	}
 	for _, at := range offsets {
 		if err := markAt(f, at); err != nil && !errors.Is(err, errNoRecipient) {
 			return err
 		}
 	}
-	return nil
+	return f.SetTimes(st.MTime) // the next attempt
 }
 
 // restore writes a message's file again, wherever it lies, with all marks that

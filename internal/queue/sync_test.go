@@ -17,6 +17,7 @@ import (
 type faultyFS struct {
 	FS
 	syncData, syncDir func() error
+	stopped           bool // it takes no changes any more
 }
 
 func (f *faultyFS) Create(name string, mode fs.FileMode) (File, error) {
@@ -42,6 +43,13 @@ type faultyFile struct {
 }
 
 func (f *faultyFile) SyncData() error { return f.fs.syncData() }
+
+func (f *faultyFile) Probe() error {
+	if f.fs.stopped {
+		return syscall.EROFS
+	}
+	return f.File.Probe()
+}
 
 // Whoever waits for the sync after one that failed must not take its success for
 // its own: what it wrote may be what the failed one has dropped (R2).
@@ -134,5 +142,47 @@ func TestNameWhoseSyncFailedForAnother(t *testing.T) {
 	fail = true
 	if q.AppendLog(BounceLog, "4jZQNP2ZRsz12qkKdtL", entry) == nil {
 		t.Error("a log whose sync failed counts as durable")
+	}
+}
+
+// A file system that could not write its own journal, because another process
+// asked for it, stops, and says of later syncs that all is well. What that lost
+// must not count as durable, neither a message nor a segment.
+func TestNameLostByTheSyncOfAnotherProcess(t *testing.T) {
+	for name, c := range map[string]struct {
+		journal JournalUse
+		spare   bool
+	}{
+		"no journal":          {},
+		"segment in new file": {journal: WholeJournal},
+		"in spare file":       {journal: WholeJournal, spare: true},
+	} {
+		f := &faultyFS{FS: DirFS(t.TempDir()), syncData: func() error { return nil }}
+		q, err := New(Options{FS: f, Journal: c.journal})
+		if err == nil {
+			err = q.Setup()
+		}
+		if err == nil && c.spare {
+			err = q.journal.prepare()
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if c.spare && q.journal.spare == nil {
+			t.Log("SKIPPED: too little room for ", name)
+			continue
+		}
+		d, err := q.Create(Incoming)
+		if err != nil {
+			t.Fatal(err)
+		}
+		writeMessage(d.Records(), "r@c.test")
+		f.syncDir = func() error { // of incoming, or of the journal
+			f.stopped = true
+			return nil
+		}
+		if d.Commit(context.Background()) == nil {
+			t.Errorf("%s: the message counts as durable", name)
+		}
 	}
 }

@@ -171,7 +171,7 @@ func (q *fakeQueue) Claim(from queue.Name, id mail.QueueID, o queue.ClaimOptions
 	case f.corrupt:
 		f.place = queue.Corrupt
 		return nil, fmt.Errorf("%w: bad record", queue.ErrCorrupt)
-	case !o.Any && q.future(f.due):
+	case !o.Any && from == queue.Deferred && q.future(f.due):
 		return nil, queue.ErrFuture
 	}
 	f.place = queue.Active

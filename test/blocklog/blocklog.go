@@ -40,8 +40,9 @@ type Log struct {
 	disks  []*os.File // the images as they are now
 
 	mu     sync.Mutex
-	pause  time.Duration
-	file   *os.File // the bytes of all writes
+	pause  time.Duration // of each flush
+	broken bool          // writes fail
+	file   *os.File      // the bytes of all writes
 	size   int64
 	events []event
 	failed error // the first failure of this package's own files
@@ -119,10 +120,20 @@ func (l *Log) At(n int) time.Time {
 	return l.events[n].at
 }
 
+// Break makes all writes to all disks fail with an I/O error, or ends that.
+func (l *Log) Break(broken bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.broken = broken
+}
+
 // write notes a write and does it.
 func (l *Log) write(disk int, b []byte, offset int64) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.broken {
+		return syscall.EIO
+	}
 	if _, err := l.file.WriteAt(b, l.size); err != nil {
 		return l.fail(err)
 	}

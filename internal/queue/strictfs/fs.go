@@ -310,6 +310,12 @@ func (h *handle) Chmod(mode fs.FileMode) error {
 	return h.change("chmod", op{kind: opMode, mode: mode})
 }
 
+func (h *handle) Probe() error {
+	h.fs.mu.Lock()
+	defer h.fs.mu.Unlock()
+	return h.fs.call("chown", h.name)
+}
+
 func (h *handle) SetTimes(mtime time.Time) error {
 	return h.change("utimes", op{kind: opTimes, mtime: mtime})
 }

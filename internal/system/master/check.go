@@ -94,6 +94,11 @@ func (c *control) inspect(deep bool) {
 		root = 0
 	}
 	i := inspector{warn: c.warn, mail: p.Common.MailOwner}
+	if !deep { // else the integrity check has been everywhere
+		for _, name := range p.Common.HashQueueNames {
+			i.hashed(filepath.Join(spool, name), p.Common.HashQueueDepth, o)
+		}
+	}
 	i.one(spool+"/.", root, true)
 	i.one(spool+"/pid", root, true)
 	i.apart = []string{spool, p.Common.DataDirectory} // may lie below the configuration
@@ -177,6 +182,45 @@ func (i *inspector) tree(dir string, owner int, mode bool) {
 	if err != nil {
 		i.warn("%s", err)
 	}
+}
+
+// hashDigits are the names of subdirectories in a queue, and hashLevels is how
+// many levels of them are looked at: there are 16 times as many on each.
+const (
+	hashDigits = "0123456789ABCDEF"
+	hashLevels = 3
+)
+
+// hashed warns of subdirectories of a queue that the mail owner cannot use. The
+// system starts all the same: only the mail in them has to wait.
+func (i *inspector) hashed(dir string, depth int, o owner) {
+	if depth < 1 {
+		return
+	}
+	for _, c := range hashDigits {
+		path := filepath.Join(dir, string(c))
+		st, err := os.Lstat(path)
+		if err != nil || !st.IsDir() {
+			continue
+		}
+		if !usable(st, o) {
+			i.warn("%s cannot use %s, and mail in it waits: run \"chown -R %s %s; chmod 0700 %s\"", i.mail, path, i.mail, path, path)
+			continue
+		}
+		i.hashed(path, min(depth, hashLevels)-1, o)
+	}
+}
+
+// usable tells whether the mode of a directory lets the mail owner work in it.
+func usable(st fs.FileInfo, o owner) bool {
+	mode := st.Mode().Perm()
+	switch own := st.Sys().(*syscall.Stat_t); {
+	case int(own.Uid) == o.uid:
+		mode >>= 6
+	case int(own.Gid) == o.gid:
+		mode >>= 3
+	}
+	return mode&7 == 7
 }
 
 func (i *inspector) group(path string, gid int, name string) {

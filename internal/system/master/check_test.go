@@ -75,6 +75,36 @@ func TestInspector(t *testing.T) {
 	}
 }
 
+// A subdirectory of a queue that the mail owner cannot use is named, with what to
+// do; those below others, too.
+func TestInspectorOfHashedDirectories(t *testing.T) {
+	dir := t.TempDir()
+	for name, mode := range map[string]os.FileMode{"5": 0o700, "A": 0o500, "B": 0o700, "B/0": 0o070, "B/1": 0o700, "Z": 0o500} {
+		if err := os.MkdirAll(filepath.Join(dir, name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		defer os.Chmod(filepath.Join(dir, name), 0o700) // to be removed
+		os.Chmod(filepath.Join(dir, name), mode)
+	}
+	var got []string
+	i := inspector{mail: "mail", warn: func(format string, args ...any) {
+		_, text, _ := strings.Cut(fmt.Sprintf(format, args...), dir+"/")
+		name, _, _ := strings.Cut(text, ",")
+		got = append(got, name)
+	}}
+	mine := owner{uid: os.Geteuid(), gid: os.Getegid()}
+	for depth, want := range []string{"", "A", "A B/0", "A B/0", "A B/0", "A B/0"} {
+		got = nil
+		if i.hashed(dir, depth, mine); strings.Join(got, " ") != want {
+			t.Errorf("depth %d: %q, want %s", depth, got, want)
+		}
+	}
+	got = nil
+	if i.hashed(dir, 1, owner{uid: mine.uid + 1, gid: mine.gid + 1}); len(got) != 3 {
+		t.Errorf("of another user: %q", got)
+	}
+}
+
 // What a script hears is trouble; what happens as it should is for the log.
 func TestControlSpeaksToScriptsOfTroubleOnly(t *testing.T) {
 	var log maillog.Memory

@@ -67,17 +67,40 @@ func Check(set *config.Set) error {
 }
 
 // Warnings finds what is odd in a configuration: names that nobody knows, settings
-// that have no effect here, and tables that cannot be read.
+// that have no effect here, tables that cannot be read, and mistakes in the
+// templates of notices.
 func Warnings(set *config.Set) []string {
 	out := config.Analyse(Catalog(), set.Main, set.Master, nil).Warnings()
-	tables := open.New(table.Options{Warn: func(format string, args ...any) {
-		out = append(out, fmt.Sprintf(format, args...))
-	}})
-	defer tables.Close()
+	warn := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
 	snap, err := config.New(set.Main, Catalog(), nil)
 	if err != nil {
 		return append(out, err.Error())
 	}
+	tryTables(set, snap, warn)
+	for _, row := range set.Master.Services {
+		if row.Command == "bounce" {
+			tryTemplates(set, row, warn)
+		}
+	}
+	return out
+}
+
+// tryTemplates reads the templates of notices as the service of a row would.
+func tryTemplates(set *config.Set, row config.Service, warn func(format string, args ...any)) {
+	snap, err := config.ForService(set.Main, Catalog(), row)
+	if err != nil {
+		return // Check has told
+	}
+	var params report.Params
+	if snap.Bind(&params) == nil {
+		templates(snap, params.TemplateFile, warn)
+	}
+}
+
+// tryTables opens every table that a setting names.
+func tryTables(set *config.Set, snap *config.Snapshot, warn func(format string, args ...any)) {
+	tables := open.New(table.Options{Warn: warn})
+	defer tables.Close()
 	types, seen := open.Types(), map[string]bool{}
 	try := func(file string, line int, name, value string) {
 		text, err := snap.Expand(value)
@@ -92,7 +115,7 @@ func Warnings(set *config.Set) []string {
 			}
 			seen[spec] = true
 			if _, err := tables.OpenNow(spec); err != nil {
-				out = append(out, fmt.Sprintf("%s, line %d: parameter %s: table %s: %s", file, line, name, spec, err))
+				warn("%s, line %d: parameter %s: table %s: %s", file, line, name, spec, err)
 			}
 		}
 	}
@@ -104,5 +127,4 @@ func Warnings(set *config.Set) []string {
 			try(row.File, row.Line, o.Name, o.Value)
 		}
 	}
-	return out
 }

@@ -34,7 +34,7 @@ func (p *process) newNotices(q *queue.Queue, d *door) (*notices, error) {
 			return asNotice(internal.open(ctx, e))
 		},
 		ReadLog: q.ReadLog, Log: r.log, Now: time.Now,
-	}, r.templates(params.TemplateFile))
+	}, templates(r.snap, params.TemplateFile, r.log.Warning))
 	if err != nil {
 		return nil, r.fault(err)
 	}
@@ -53,15 +53,9 @@ func asNotice(m *message, err error) (report.Message, error) {
 func (r *row) site() report.Site {
 	return report.Site{
 		Hostname: r.common.MyHostname, MailName: r.common.MailName, Origin: r.common.MyOrigin,
-		DoubleBounce: r.common.DoubleBounceSender, UTF8: r.common.SMTPUTF8Enable, OldFrom: r.oldFrom(),
+		DoubleBounce: r.common.DoubleBounceSender, UTF8: r.common.SMTPUTF8Enable, OldFrom: oldFrom(r.snap),
 		Lifetime: r.duration("maximal_queue_lifetime", "d"),
 	}
-}
-
-// oldFrom tells whether header_from_format is obsolete.
-func (r *row) oldFrom() bool {
-	form, _ := r.snap.Get("header_from_format")
-	return form == "obsolete"
 }
 
 // duration is the value of a parameter; it was checked when main.cf was read.
@@ -71,19 +65,26 @@ func (r *row) duration(name, unit string) time.Duration {
 	return d
 }
 
-// templates are the words of notices, from file if there is one.
-func (r *row) templates(file string) report.Templates {
-	builtin := report.DefaultTemplates(r.oldFrom())
+// oldFrom tells whether header_from_format is obsolete.
+func oldFrom(snap *config.Snapshot) bool {
+	form, _ := snap.Get("header_from_format")
+	return form == "obsolete"
+}
+
+// templates are the words of notices, from file if there is one. warn is told
+// what is wrong with it.
+func templates(snap *config.Snapshot, file string, warn func(format string, args ...any)) report.Templates {
+	builtin := report.DefaultTemplates(oldFrom(snap))
 	t := maps.Clone(builtin)
 	if file != "" {
-		if err := t.ReadFile(file, r.log.Warning); err != nil {
-			r.log.Warning("%s; the built-in templates are used", err)
+		if err := t.ReadFile(file, warn); err != nil {
+			warn("%s; the built-in templates are used", err)
 			t = maps.Clone(builtin)
 		}
 	} else {
 		file = "[built-in]"
 	}
-	t.Expand(file, builtin, report.Expander(r.snap, file, r.log.Warning), r.log.Warning)
+	t.Expand(file, builtin, report.Expander(snap, file, warn), warn)
 	return t
 }
 
