@@ -8,7 +8,7 @@ import (
 )
 
 // sendmailOptions are all options of sendmail(1).
-const sendmailOptions = "A:B:C:F:GIL:N:O:R:UV:X:b:ce:f:h:imno:p:r:q:tvx"
+const sendmailOptions = "A:B:C!F:GIL:N:O:R:UV:X:b:ce:f:h:imno:p:r:q:tvx"
 
 // Newaliases is newaliases(1): it rebuilds the tables of alias_database, or
 // the file named by -oA. Other options of sendmail(1) are accepted.

@@ -48,7 +48,7 @@ func (p *postcat) read() ([]string, error) {
 	o.Warn = func(format string, args ...any) {
 		p.env.Warn("%s", maillog.Sanitize(fmt.Sprintf(format, args...)))
 	}
-	opts := NewOptions(p.env.arguments(), "bc:dehoqrs:v")
+	opts := NewOptions(p.env.arguments(), "bc!dehoqrs:v")
 	option, value, err := opts.Next()
 	for ; err == nil; option, value, err = opts.Next() {
 		switch option {

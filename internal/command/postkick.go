@@ -16,7 +16,7 @@ const postkickUsage = "[-c config_dir] [-v] class service request"
 // service of the running mail system.
 func Postkick(env Env) int {
 	dir := ""
-	opts := NewOptions(env.arguments(), "c:v")
+	opts := NewOptions(env.arguments(), "c!v")
 	option, value, err := opts.Next()
 	for ; err == nil; option, value, err = opts.Next() {
 		if option == 'c' {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"syscall"
 
 	"posthaste/internal/config"
 	"posthaste/internal/deliver/user"
@@ -25,7 +26,7 @@ const exTempFail = 75
 // the lock could not be had.
 func Postlock(env Env) int {
 	dir, style := "", ""
-	opts := NewOptions(env.arguments(), "c:l:v")
+	opts := NewOptions(env.arguments(), "c!l:v")
 	option, value, err := opts.Next()
 	for ; err == nil; option, value, err = opts.Next() {
 		switch option {
@@ -97,6 +98,9 @@ func runLocked(env Env, words []string) int {
 		return 0
 	case errors.As(err, &exit):
 		return max(exit.ExitCode(), -exit.ExitCode())
+	}
+	if errors.Is(err, exec.ErrNotFound) {
+		err = syscall.ENOENT
 	}
 	return env.Fatal("execvp %s: %s", words[0], table.ErrorText(err))
 }

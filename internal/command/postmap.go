@@ -9,7 +9,7 @@ import (
 // status is 0 for success, or when a key was found, else 1.
 func Postmap(env Env) int {
 	return runTableTool(env, tableTool{
-		options: "bc:d:fFhijmnNopq:rsuUvw",
+		options: "bc!d:fFhijmnNopq:rsuUvw",
 		usage:   "[-bfFhijmnNoprsuUvw] [-c config_dir] [-d key] [-q key] [map_type:]file...",
 	})
 }
@@ -17,7 +17,7 @@ func Postmap(env Env) int {
 // Postalias is postalias(1): postmap for sources in the form of aliases(5).
 func Postalias(env Env) int {
 	return runTableTool(env, tableTool{
-		options: "c:d:fFijnNopq:rsuvw",
+		options: "c!d:fFijnNopq:rsuvw",
 		usage:   "[-fFijnNoprsuvw] [-c config_dir] [-d key] [-q key] [map_type:]file...",
 		aliases: true,
 	})

@@ -8,10 +8,13 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
+	"strings"
+	"time"
 
 	"posthaste/internal/mail"
 	"posthaste/internal/maillog"
 	"posthaste/internal/queue"
+	"posthaste/internal/selection"
 )
 
 const postsuperUsage = "[-c config_dir] [-d queue_id (delete)] [-e queue_id (expire)] [-f queue_id (expire and/or un-hold)] " +
@@ -25,34 +28,32 @@ type postsuper struct {
 	log     *maillog.Logger
 	queue   *queue.Queue
 	in      []queue.Name
-	ids     map[byte][]string // by option letter
-	where   []selected
-	dry     bool // only tell what --where would do
+	asked   []request // in the order of the command line
+	dry     bool      // only tell what --where would do
 	repair  queue.RepairOptions
 	verbose bool
 	totals  queue.Counts
 	renamed int
 }
 
-// superActions are the options about messages, in the order in which they are
-// done to messages that are named.
-var superActions = []struct {
+// request is what is to be done to some messages.
+type request struct {
 	option byte
-	action queue.Action
-}{
-	{'d', queue.ActDelete}, {'r', queue.ActRequeue}, {'h', queue.ActHold},
-	{'H', queue.ActRelease}, {'e', queue.ActExpire}, {'f', queue.ActExpireRelease},
+	ids    string          // a queue id, `-` for ids on standard input, or ALL
+	where  *selection.Expr // instead of ids
 }
 
-// superAll is the order for all messages: held mail is released before other
-// mail is put on hold.
-const superAll = "drHhef"
+// superActions are the options about messages.
+var superActions = map[byte]queue.Action{
+	'd': queue.ActDelete, 'r': queue.ActRequeue, 'h': queue.ActHold,
+	'H': queue.ActRelease, 'e': queue.ActExpire, 'f': queue.ActExpireRelease,
+}
 
 // Postsuper is postsuper(1): it deletes, holds, releases, requeues and expires
 // messages, and repairs the queue. It works on the files while the mail system
 // runs or not; the system finds what has changed at its next look.
 func Postsuper(env Env) int {
-	p := &postsuper{env: env, ids: make(map[byte][]string)}
+	p := &postsuper{env: env}
 	dir, names, err := p.options()
 	if bad := (*OptionError)(nil); errors.As(err, &bad) {
 		return env.Usage(err, postsuperUsage)
@@ -60,10 +61,10 @@ func Postsuper(env Env) int {
 	if err != nil {
 		return env.Fatal("%v", err)
 	}
-	if err := p.open(dir, names); err != nil {
-		return env.Fatal("%v", err)
+	if err = p.open(dir, names); err == nil {
+		err = p.run()
 	}
-	if err := p.run(); err != nil {
+	if err != nil {
 		p.log.Fatal("%v", err)
 		return env.Fatal("%v", err)
 	}
@@ -73,7 +74,7 @@ func Postsuper(env Env) int {
 func (p *postsuper) options() (dir string, names []string, err error) {
 	args, dry := p.longOptions()
 	p.dry = dry
-	opts := NewOptions(args, "c:d:e:f:h:H:pr:sSv")
+	opts := NewOptions(args, "c!d:e:f:h:H:pr:sSv")
 	for {
 		option, value, err := opts.Next()
 		switch {
@@ -94,14 +95,11 @@ func (p *postsuper) options() (dir string, names []string, err error) {
 		case 'v':
 			p.verbose = true
 		default:
-			if isWhere(value) {
-				err = p.addWhere(option, value)
-			} else {
-				p.ids[option] = append(p.ids[option], value)
-			}
+			r, err := newRequest(option, value)
 			if err != nil {
 				return "", nil, err
 			}
+			p.asked = append(p.asked, r)
 		}
 	}
 }
@@ -148,13 +146,15 @@ func (p *postsuper) choose(names []string) error {
 }
 
 func (p *postsuper) run() error {
-	if len(p.ids) == 0 && len(p.where) == 0 && !p.repair.Purge && !p.repair.Structure {
+	if len(p.asked) == 0 && !p.repair.Purge && !p.repair.Structure {
 		p.repair.Purge, p.repair.Structure = true, true
 	}
 	err := p.maintain()
-	if err == nil {
-		p.all()
-		err = errors.Join(p.named(), p.chosen())
+	now := time.Now()
+	for _, r := range p.asked {
+		if err == nil {
+			err = p.do(r, now)
+		}
 	}
 	err = errors.Join(err, p.queue.Sync())
 	p.report()
@@ -178,60 +178,53 @@ func (p *postsuper) maintain() error {
 		p.warn("OPERATION INCOMPLETE -- RERUN COMMAND TO FIX THE QUEUE FIRST")
 		return err
 	}
-	if p.renamed > 0 && len(p.ids)+len(p.where) > 0 {
+	if p.renamed > 0 && len(p.asked) > 0 {
 		return errors.New("CHECK YOUR QUEUE IDS AND RE-ISSUE THE COMMAND")
 	}
 	return nil
 }
 
-// all does what was asked for with the word ALL instead of a queue id.
-func (p *postsuper) all() {
-	for _, option := range []byte(superAll) {
-		if !slices.Contains(p.ids[option], "ALL") {
-			continue
-		}
-		for _, a := range superActions {
-			if a.option == option {
-				p.totals.Add(p.queue.ActAll(a.action, p.in, func(err error) { p.warn("%v", err) }))
-			}
-		}
-	}
-}
-
-// named does what was asked for by queue id.
-func (p *postsuper) named() error {
-	for _, a := range superActions {
-		for _, id := range p.ids[a.option] {
-			switch id {
-			case "ALL":
-			case "-":
-				if err := p.stdin(a.action); err != nil {
-					return err
-				}
-			default:
-				p.one(a.action, id)
-			}
-		}
+// do is one request.
+func (p *postsuper) do(r request, now time.Time) error {
+	a := superActions[r.option]
+	switch {
+	case r.where != nil:
+		return p.choice(r, a, now)
+	case r.ids == "ALL":
+		p.totals.Add(p.queue.ActAll(a, p.in, func(err error) { p.warn("%v", err) }))
+	case r.ids == "-":
+		return p.stdin(a)
+	default:
+		p.one(a, r.ids)
 	}
 	return nil
 }
 
 // stdin reads queue ids, one a line.
 func (p *postsuper) stdin(a queue.Action) error {
-	lines := bufio.NewScanner(p.env.Stdin)
-	for lines.Scan() {
-		p.one(a, lines.Text())
+	in := bufio.NewReader(p.env.Stdin)
+	for {
+		line, err := in.ReadSlice('\n')
+		begin := string(line)
+		for errors.Is(err, bufio.ErrBufferFull) { // no queue id is so long: go over the rest
+			_, err = in.ReadSlice('\n')
+		}
+		if id := strings.TrimRight(begin, "\r\n"); begin != "" {
+			p.one(a, id)
+		}
+		switch {
+		case err == io.EOF:
+			return nil
+		case err != nil:
+			return fmt.Errorf("read queue ids from standard input: %w", err)
+		}
 	}
-	if err := lines.Err(); err != nil {
-		return fmt.Errorf("read queue ids from standard input: %w", err)
-	}
-	return nil
 }
 
 func (p *postsuper) one(a queue.Action, text string) {
 	id := mail.QueueID(text)
 	if !id.Valid() {
-		p.warn("invalid mail queue id: %s", text)
+		p.warn("invalid mail queue id: %.100s", text)
 		return
 	}
 	p.act(a, id, p.in, p.say)
@@ -268,7 +261,7 @@ func (p *postsuper) report() {
 		{"Hf", "Released from hold", p.totals.Released},
 	} {
 		asked := slices.ContainsFunc([]byte(line.options), func(o byte) bool {
-			return len(p.ids[o]) > 0 || slices.ContainsFunc(p.where, func(s selected) bool { return s.option == o })
+			return slices.ContainsFunc(p.asked, func(r request) bool { return r.option == o })
 		})
 		if asked && !p.dry {
 			p.say("%s: %s", line.what, messages(line.n))

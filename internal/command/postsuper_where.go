@@ -17,12 +17,6 @@ import (
 // whereOption stands in the place of a queue id, with an expression behind it.
 const whereOption = "--where"
 
-// selected is what is to be done to the messages that an expression means.
-type selected struct {
-	option byte
-	expr   *selection.Expr
-}
-
 // longOptions are the arguments as getopt(3) can read them: the expression
 // joined to its option, and without --dry-run.
 func (p *postsuper) longOptions() (args []string, dry bool) {
@@ -30,63 +24,43 @@ func (p *postsuper) longOptions() (args []string, dry bool) {
 	return args, count > 0
 }
 
-func isWhere(value string) bool {
-	return value == whereOption || strings.HasPrefix(value, whereOption+"=")
-}
-
-func (p *postsuper) addWhere(option byte, value string) error {
-	text, found := strings.CutPrefix(value, whereOption+"=")
-	if !found {
-		return fmt.Errorf("-%c %s requires an expression", option, whereOption)
+// newRequest reads the value of an option about messages.
+func newRequest(option byte, value string) (request, error) {
+	text, found := strings.CutPrefix(value, whereOption)
+	if !found || text != "" && text[0] != '=' {
+		return request{option: option, ids: value}, nil
 	}
-	expr, err := selection.Parse(text)
+	if text == "" {
+		return request{}, fmt.Errorf("-%c %s requires an expression", option, whereOption)
+	}
+	expr, err := selection.Parse(text[1:])
 	if err != nil {
-		return fmt.Errorf("-%c %s: %w", option, whereOption, err)
+		return request{}, fmt.Errorf("-%c %s: %w", option, whereOption, err)
 	}
-	p.where = append(p.where, selected{option, expr})
-	return nil
+	return request{option: option, where: expr}, nil
 }
 
 // checkDry refuses --dry-run beside anything that would not be dry.
 func (p *postsuper) checkDry() error {
-	if p.dry && (len(p.where) == 0 || len(p.ids) > 0 || p.repair.Purge || p.repair.Structure) {
+	byID := func(r request) bool { return r.where == nil }
+	if p.dry && (len(p.asked) == 0 || slices.ContainsFunc(p.asked, byID) || p.repair.Purge || p.repair.Structure) {
 		return errors.New("--dry-run goes together with --where only")
-	}
-	return nil
-}
-
-// chosen does what was asked for with --where.
-func (p *postsuper) chosen() error {
-	now := time.Now()
-	for _, option := range []byte(superAll) {
-		for _, s := range p.where {
-			if s.option != option {
-				continue
-			}
-			for _, a := range superActions {
-				if a.option == option {
-					if err := p.choice(s, a.action, now); err != nil {
-						return err
-					}
-				}
-			}
-		}
 	}
 	return nil
 }
 
 // choice finds all messages that are meant before it does anything to one, so
 // that none of them is met again in another queue or as a new message.
-func (p *postsuper) choice(s selected, a queue.Action, now time.Time) error {
+func (p *postsuper) choice(r request, a queue.Action, now time.Time) error {
 	f := finder{action: a, in: p.in}
-	looked := &counted{showq.Filter(s.expr, now, &f), newProgress(p.env.Stderr, p.env.Name())}
-	err := showq.ReadQueue(p.queue, !s.expr.Uses(selection.Reason), p.warn, looked)
+	looked := &counted{showq.Filter(r.where, now, &f), newProgress(p.env.Stderr, p.env.Name())}
+	err := showq.ReadQueue(p.queue, !r.where.Uses(selection.Reason), p.warn, looked)
 	looked.bar.end()
 	if err != nil {
 		return err
 	}
 	if p.dry {
-		return p.tell(s.option, f.list)
+		return p.tell(r.option, f.list)
 	}
 	say := p.log.Info
 	if p.verbose {
@@ -96,7 +70,7 @@ func (p *postsuper) choice(s selected, a queue.Action, now time.Time) error {
 	defer bar.end()
 	for i, m := range f.list {
 		in := p.in
-		if s.expr.Uses(selection.Queue) {
+		if r.where.Uses(selection.Queue) {
 			in = []queue.Name{m.queue} // elsewhere it is not meant any more
 		}
 		p.act(a, m.id, in, say)

@@ -56,7 +56,7 @@ func Qshape(env Env) int {
 func (q *qshape) options() error {
 	s := &q.shape
 	batch, top := 1000, 20
-	opts := NewOptions(q.env.arguments(), "lhc:psw:b:t:m:n:N:")
+	opts := NewOptions(q.env.arguments(), "lhc!psw:b:t:m:n:N:")
 	for {
 		option, value, err := opts.Next()
 		if errors.Is(err, io.EOF) {

@@ -10,6 +10,7 @@ import (
 
 	"posthaste/internal/config"
 	"posthaste/internal/mail"
+	"posthaste/internal/maillog"
 )
 
 // exitTempFail is the status of every failure of sendmail, as in Postfix: the
@@ -71,9 +72,24 @@ func Sendmail(env Env) int {
 			err = fmt.Errorf("usage: %s [options]", env.Name())
 		}
 		env.Fatal("%s", visible(err.Error()))
+		s.log().Fatal("%s", visible(err.Error()))
 		return exitTempFail
 	}
 	return code
+}
+
+// log is the mail log, in which an administrator finds why a program's mail was
+// not taken; nil when the user has no right to it.
+func (s *sendmail) log() *maillog.Logger {
+	inst, err := openInstance(s.env, s.configDir)
+	if err != nil {
+		return nil
+	}
+	sink, err := inst.sink()
+	if err != nil {
+		return nil
+	}
+	return maillog.NewBase(sink, inst.common.SyslogName).Named("sendmail") // also when called as mailq
 }
 
 func (s *sendmail) run() (int, error) {

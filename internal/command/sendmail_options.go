@@ -222,7 +222,7 @@ func (s *sendmail) setEnvelopeID(value string) {
 	switch {
 	case len(value) > maxEnvelopeID:
 		s.env.Warn("too long -V option value -- ignored")
-	case strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' }):
+	case value == "" || strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' }):
 		s.env.Warn("bad syntax in -V option value -- ignored")
 	default:
 		s.envelope.EnvelopeID = value

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"posthaste/internal/mail"
@@ -42,7 +43,8 @@ type messageReader struct {
 	buf    []byte        // of the current line
 }
 
-// read copies the message up to its end: end of input, or a line with one dot.
+// read copies the message up to its end: end of input, or a line with one dot,
+// finished or not.
 func (m *messageReader) read() error {
 	m.inHeader = m.extract
 	m.stripCR = m.endings == "always"
@@ -54,7 +56,7 @@ func (m *messageReader) read() error {
 		if err != nil {
 			return fmt.Errorf("error reading input: %s", errnoText(err))
 		}
-		if !m.partial && whole && len(part) == 1 && part[0] == '.' && !m.allDots {
+		if !m.partial && len(part) == 1 && part[0] == '.' && !m.allDots {
 			return nil
 		}
 		if err := m.take(part, whole); err != nil {
@@ -195,5 +197,5 @@ func (m *messageReader) recipients() []mail.Address {
 	for value := range strings.SplitSeq(text.String(), "\x00") {
 		list = append(list, parse(value)...)
 	}
-	return list
+	return slices.DeleteFunc(list, func(a mail.Address) bool { return a == "" }) // `To: <>` is nobody
 }

@@ -120,7 +120,19 @@ func (s *sendmail) setSender() (string, error) {
 	case err == nil:
 		s.envelope.FullName = fullName(account)
 	}
+	s.envelope.FullName = oneLine(s.envelope.FullName)
 	return string(s.envelope.Sender), nil
+}
+
+// oneLine makes blanks of control characters: a name, which may come from the
+// environment, must not keep mail from being sent, nor end its line.
+func oneLine(name string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r == 0x7f {
+			return ' '
+		}
+		return r
+	}, name)
 }
 
 // fullName is the first part of the comment in passwd(5); '&' stands for the

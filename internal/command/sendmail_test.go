@@ -70,6 +70,8 @@ func TestReadMessage(t *testing.T) {
 		{in: "To: x\n\ty z\n\r\nTo: w\n", reader: messageReader{extract: true}, text: "To: x\n\ty z\n\nTo: w\n", to: "[x y z]"},
 		{in: "To: x\nResent-To:\n\n", reader: messageReader{extract: true}, text: "To: x\nResent-To:\n\n", to: "[]"},
 		{in: "a\n.\r\nb\n", text: "a\n"},
+		{in: "a\n.", text: "a\n"},
+		{in: "To: <>, x@y, ,\n\n", reader: messageReader{extract: true}, text: "To: <>, x@y, ,\n\n", to: "[x@y]"},
 		{in: "a\n.\nb", reader: messageReader{allDots: true}, text: "a\n.\nb\\\n"},
 		{in: "a\rb\r\n", text: "a\rb\n"},
 		{in: "a\r\nb\n", reader: messageReader{endings: "never"}, text: "a\r\nb\n"},

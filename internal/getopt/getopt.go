@@ -18,7 +18,8 @@ type Options struct {
 }
 
 // New reads args (without the command name) by spec: each letter is an
-// option, one with a value is followed by ':'.
+// option, one with a value is followed by ':', or by '!' when the value must
+// not be empty: it may be a shell variable that was never set.
 func New(args []string, spec string) *Options {
 	return &Options{spec: spec, args: args}
 }
@@ -53,17 +54,17 @@ func (o *Options) Next() (option byte, value string, err error) {
 	}
 	option, o.cluster = o.cluster[0], o.cluster[1:]
 	at := strings.IndexByte(o.spec, option)
-	if at < 0 || option == ':' {
+	if at < 0 || option == ':' || option == '!' {
 		return 0, "", &OptionError{Option: option}
 	}
-	if at+1 == len(o.spec) || o.spec[at+1] != ':' {
+	if at+1 == len(o.spec) || o.spec[at+1] != ':' && o.spec[at+1] != '!' {
 		return option, "", nil
 	}
 	if o.cluster != "" {
 		value, o.cluster = o.cluster, ""
 		return option, value, nil
 	}
-	if len(o.args) == 0 {
+	if len(o.args) == 0 || o.args[0] == "" && o.spec[at+1] == '!' {
 		return 0, "", &OptionError{Option: option, MissingValue: true}
 	}
 	value, o.args = o.args[0], o.args[1:]

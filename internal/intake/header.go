@@ -22,8 +22,11 @@ func (m *Message) headerText(text []byte, continued bool) bool {
 		return true
 	}
 	m.endHeader()
-	if headerName(text) > 0 {
-		m.collect((*m.head)[:0], text)
+	if n := headerName(text); n > 0 {
+		// Without the blanks before the colon: a pattern of header_checks would miss
+		// the header, and readers differ about what it is.
+		m.collect((*m.head)[:0], text[:n])
+		m.collect(*m.head, text[n+bytes.IndexByte(text[n:], ':'):])
 		return true
 	}
 	m.endHeaders()

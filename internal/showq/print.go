@@ -46,13 +46,14 @@ func (t *Text) Message(h Head) error {
 	t.bytes += h.Size
 	t.reason = ""
 	mark := ""
-	switch {
-	case h.Expired:
-		mark = "#"
-	case h.Queue == "active":
+	switch h.Queue {
+	case "active":
 		mark = "*"
-	case h.Queue == "hold":
+	case "hold":
 		mark = "!"
+	}
+	if h.Expired {
+		mark += "#"
 	}
 	at := h.Arrival.Format("Mon Jan _2 15:04:05")
 	if !t.wide {
@@ -67,8 +68,11 @@ const reasonEnd = 76
 // Recipient prints a recipient, below the reason unless that is the same as
 // for the one before.
 func (t *Text) Recipient(address, reason string) error {
-	if reason != "" && reason != t.reason {
+	if reason != t.reason {
 		t.reason = reason
+		if reason == "" {
+			reason = "reason unavailable" // or that of the one before would seem to be it
+		}
 		if _, err := fmt.Fprintf(t.out, "%*s(%s)\n", max(reasonEnd-len(reason), 0), "", reason); err != nil {
 			return err
 		}

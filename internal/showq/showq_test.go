@@ -36,8 +36,10 @@ func listing(t *testing.T) string {
 	out.Put("recipient", "z@c.test")
 	out.Put("reason", "nobody \"there\"\\")
 	out.Put("bounce_reason", "later")
+	out.Put("recipient", "zz@c.test")
+	out.Put("reason", "")
 	out.End()
-	message("hold", "BBBB2", "", 0)
+	message("hold", "BBBB2", "", 1)
 	out.End()
 	message("deferred", "CCCC3", "q\x01\xff\t@b.test", 1)
 	out.Put("recipient", "é@c.test")
@@ -64,8 +66,10 @@ AAAA1*         2048 Tue Nov 14 22:13:20  a@b.test
 ` + strings.Repeat(" ", 76-15) + `(nobody "there"\)
                                          y@c.test
                                          z@c.test
+` + strings.Repeat(" ", 76-18) + `(reason unavailable)
+                                         zz@c.test
 
-BBBB2!         2048 Tue Nov 14 22:13:20  MAILER-DAEMON
+BBBB2!#        2048 Tue Nov 14 22:13:20  MAILER-DAEMON
 
 CCCC3#         2048 Tue Nov 14 22:13:20  ` + "q\x01\xff\t@b.test" + `
 (` + strings.Repeat("long ", 30) + `)
@@ -84,8 +88,8 @@ func TestJSON(t *testing.T) {
 	if err := errors.Join(Read(strings.NewReader(listing(t)), p), p.Finish()); err != nil {
 		t.Fatal(err)
 	}
-	want := `{"queue_name": "active", "queue_id": "AAAA1", "arrival_time": 1700000000, "message_size": 2048, "forced_expire": false, "sender": "a@b.test", "recipients": [{"address": "x@c.test"}, {"address": "y@c.test", "delay_reason": "nobody \"there\"\\"}, {"address": "z@c.test", "delay_reason": "nobody \"there\"\\"}]}
-{"queue_name": "hold", "queue_id": "BBBB2", "arrival_time": 1700000000, "message_size": 2048, "forced_expire": false, "sender": "MAILER-DAEMON", "recipients": []}
+	want := `{"queue_name": "active", "queue_id": "AAAA1", "arrival_time": 1700000000, "message_size": 2048, "forced_expire": false, "sender": "a@b.test", "recipients": [{"address": "x@c.test"}, {"address": "y@c.test", "delay_reason": "nobody \"there\"\\"}, {"address": "z@c.test", "delay_reason": "nobody \"there\"\\"}, {"address": "zz@c.test"}]}
+{"queue_name": "hold", "queue_id": "BBBB2", "arrival_time": 1700000000, "message_size": 2048, "forced_expire": true, "sender": "MAILER-DAEMON", "recipients": []}
 {"queue_name": "deferred", "queue_id": "CCCC3", "arrival_time": 1700000000, "message_size": 2048, "forced_expire": true, "sender": "q\u0001?\t@b.test", "recipients": [{"address": "é@c.test", "delay_reason": "` + strings.Repeat("long ", 30) + `"}]}
 `
 	if b.String() != want {

@@ -36,7 +36,7 @@ func Postdrop(env Env) int {
 }
 
 func (c *command) postdrop() error {
-	options, dir := getopt.New(c.Args[min(1, len(c.Args)):], "c:rv"), ""
+	options, dir := getopt.New(c.Args[min(1, len(c.Args)):], "c!rv"), ""
 	for {
 		flag, value, err := options.Next()
 		if err == io.EOF {

@@ -3,7 +3,10 @@ package setgid
 import (
 	"bufio"
 	"io"
+	"os"
 	"strings"
+
+	"golang.org/x/sys/unix"
 
 	"posthaste/internal/getopt"
 	"posthaste/internal/maillog"
@@ -39,7 +42,7 @@ var priorities = map[string]struct {
 }
 
 func (c *command) postlog() error {
-	options, dir, tag, priority := getopt.New(c.Args[min(1, len(c.Args)):], "c:ip:t:v"), "", "", "info"
+	options, dir, tag, priority := getopt.New(c.Args[min(1, len(c.Args)):], "c!ip:t:v"), "", "", "info"
 	for {
 		flag, value, err := options.Next()
 		if err == io.EOF {
@@ -69,8 +72,12 @@ func (c *command) postlog() error {
 		shown = tag
 		c.log = c.log.WithBase(tag)
 	}
+	shows := isTerminal(c.Stderr)
 	record := func(text string) {
 		level.log(c.log, "%s", text)
+		if !shows {
+			return
+		}
 		io.WriteString(c.Stderr, maillog.Sanitize(shown+": "+level.prefix+text)+"\n")
 	}
 	if text := options.Rest(); len(text) > 0 {
@@ -78,6 +85,16 @@ func (c *command) postlog() error {
 		return nil
 	}
 	return eachLine(c.Stdin, record)
+}
+
+// isTerminal tells whether somebody reads what is written there.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
 }
 
 // logLine is how much of a line is logged as one.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"net"
@@ -44,7 +45,7 @@ func Postqueue(env Env) int {
 func (c *command) postqueue() error {
 	usage := c.fail("usage: %s", c.usage)
 	args, where, chosen := getopt.TakeLong(getopt.JoinLong(c.Args[min(1, len(c.Args)):], "--where"), "--where")
-	options, dir := getopt.New(args, "c:fi:jps:v"), ""
+	options, dir := getopt.New(args, "c!fi:jps:v"), ""
 	var mode byte
 	var target string
 	for {
@@ -115,7 +116,7 @@ func (c *command) list(json bool, expr *selection.Expr) error {
 	if err := c.authorize("authorized_mailq_users", c.p.MailqUsers, "view"); err != nil {
 		return err
 	}
-	out := bufio.NewWriterSize(c.Stdout, 64<<10)
+	out := bufio.NewWriterSize(output{c.Stdout}, 64<<10)
 	var printer interface {
 		showq.Printer
 		Finish() error
@@ -133,6 +134,17 @@ func (c *command) list(json bool, expr *selection.Expr) error {
 		return err
 	}
 	return printer.Finish()
+}
+
+// output is standard output, with Postfix's text for what it does not take.
+type output struct{ io.Writer }
+
+func (o output) Write(b []byte) (int, error) {
+	n, err := o.Writer.Write(b)
+	if err != nil {
+		err = fmt.Errorf("output write error: %s", table.ErrorText(err))
+	}
+	return n, err
 }
 
 // readList reads the listing of the mail system, with clients from the socket
@@ -168,7 +180,7 @@ func (c *command) readQueue(p showq.Printer) error {
 	return showq.ReadQueue(q, false, c.warn, p)
 }
 
-const notConfigured = "Flush service is not configured for destination \"%.100s\""
+const notConfigured = "Flush service is not configured for destination \"%s\""
 
 const mailSystemDown = "Cannot flush mail queue - mail system is down"
 
@@ -190,7 +202,7 @@ func (c *command) flush() error {
 
 func (c *command) flushMessage(id string) error {
 	if !mail.QueueID(id).Valid() {
-		return c.fail("Cannot flush queue ID - invalid name: \"%.100s\"", id)
+		return c.fail("Cannot flush queue ID - invalid name: \"%s\"", short(id))
 	}
 	if err := c.authorize("authorized_flush_users", c.p.FlushUsers, "flush"); err != nil {
 		return err
@@ -200,7 +212,7 @@ func (c *command) flushMessage(id string) error {
 
 func (c *command) flushSite(site string) error {
 	if !isSite(site) {
-		return c.fail("Cannot flush mail queue - invalid destination: \"%.100s\"", site)
+		return c.fail("Cannot flush mail queue - invalid destination: \"%s\"", short(site))
 	}
 	if err := c.authorize("authorized_flush_users", c.p.FlushUsers, "flush"); err != nil {
 		return err
@@ -213,9 +225,18 @@ func (c *command) flushSite(site string) error {
 		return err
 	}
 	if !eligible {
-		return c.fail(notConfigured, site)
+		return c.fail(notConfigured, short(site))
 	}
 	return c.ask(site, "send_site", "site", site)
+}
+
+// short cuts what the user wrote for a message, and shows that it did.
+func short(text string) string {
+	const limit = 100
+	if len(text) <= limit {
+		return text
+	}
+	return text[:limit] + "..."
 }
 
 // isSite tells whether a site is a host name or an address literal.
@@ -227,7 +248,6 @@ func isSite(site string) bool {
 		}
 		return ok && net.ParseIP(in) != nil
 	}
-	site = strings.TrimSuffix(site, ".")
 	if site == "" || len(site) > 255 || net.ParseIP(site) != nil {
 		return false
 	}
@@ -253,9 +273,9 @@ func (c *command) ask(target, request, name, value string) error {
 	case answer["status"] == "-1":
 		return c.fail("%s", mailSystemDown)
 	case answer["status"] == "3":
-		return c.fail("Cannot flush mail queue - invalid request: \"%.100s\"", target)
+		return c.fail("Cannot flush mail queue - invalid request: \"%s\"", short(target))
 	case answer["status"] == "4":
-		return c.fail(notConfigured, target)
+		return c.fail(notConfigured, short(target))
 	}
 	return nil
 }

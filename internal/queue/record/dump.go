@@ -134,14 +134,12 @@ func (d *dump) record(rec Record) (done bool, err error) {
 	}
 	first := rec.Type == Size && !d.sized
 	if rec.Type == Size {
-		if err := d.size(rec); err != nil {
-			return false, err
-		}
+		d.size(rec)
 	}
 	if d.visible() {
 		return false, d.envelope(rec)
 	}
-	if first && !d.o.Envelope {
+	if first && d.sized && !d.o.Envelope {
 		d.where = dumpHeader
 		d.skipTo(d.start)
 	}
@@ -254,18 +252,23 @@ func headerLine(line []byte) bool {
 	return !bytes.ContainsFunc(name, func(r rune) bool { return r <= ' ' || r >= 0x7f })
 }
 
-// size takes from the size record where the content lies.
-func (d *dump) size(rec Record) error {
+// size takes from the size record where the content lies. From a damaged one
+// nothing: the file is read through, since whoever looks at such a file wants to
+// know what is left of it.
+func (d *dump) size(rec Record) {
 	if d.sized {
 		d.o.Warn("%s: file contains multiple size records", d.name)
-		return nil
+		return
 	}
 	v, err := sizes(rec)
 	if err == nil && (v[0] < 0 || v[1] < 0 || v[0]+v[1] < 0) {
 		err = damaged(rec.Offset, "impossible size record %q", rec.Data)
 	}
+	if err != nil {
+		d.o.Warn("%s: %v", d.name, err)
+		return
+	}
 	d.sized, d.start, d.end = true, v[1], v[0]+v[1]
-	return err
 }
 
 // envelope prints a record outside the content.

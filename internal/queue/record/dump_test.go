@@ -77,8 +77,8 @@ func TestDumpOfBadFiles(t *testing.T) {
 		"bad pointer":    {append(loop[:197:197], "p\x04 -12"...), false, "MESSAGE CONTENTS"},
 		"forged length":  {append(loop[:197:197], "N\xff\xff\xff\x7fx"...), false, "MESSAGE CONTENTS"},
 		"bad length":     {append(loop[:197:197], "N\xff\xff\xff\xff\x01x"...), false, "MESSAGE CONTENTS"},
-		"size of text":   {append([]byte("C\x05a b c"), "T\x011"...), false, ""},
-		"negative sizes": {[]byte("C\x09-1 -1 0 0M\x00N\x00X\x00E\x00"), false, ""},
+		"size of text":   {append([]byte("C\x05a b c"), "T\x011"...), true, "message_size: a b c\nmessage_arrival_time: "},
+		"negative sizes": {[]byte("C\x09-1 -1 0 0M\x00N\x04textX\x00E\x00"), true, "text\n"},
 	} {
 		got, err := dumped(t, c.data, "FILE", "")
 		if (err == nil) != c.ok || !strings.Contains(got, c.want) {

@@ -76,7 +76,7 @@ func (s said) Error() string { return "already reported" }
 func controlArguments(args []string) (dir string, words []string, err error) {
 	for len(args) > 0 && len(args[0]) > 1 && args[0][0] == '-' {
 		switch word := args[0]; {
-		case word == "-c" && len(args) > 1:
+		case word == "-c" && len(args) > 1 && args[1] != "":
 			dir, args = args[1], args[1:]
 		case word[:2] == "-c" && len(word) > 2:
 			dir = word[2:]
