@@ -18,7 +18,7 @@ type destination struct {
 	queued int         // entries waiting
 	busy   int         // entries being delivered
 	window window
-	parked *waits // jobs waiting here to be considered for overtaking
+	lots   []*lot // jobs parked here, park.go
 
 	status     mail.Status // why it is dead, when window.size is 0
 	deaths     int         // how often it died, so that old timers know
@@ -58,24 +58,14 @@ func (d *destination) settle() {
 	t := d.transport
 	switch {
 	case d.mayStart():
-		was := d.place
 		t.open.put(d)
-		if was == 0 {
-			t.unpark(d)
-		}
+		t.unpark(d)
 	default:
 		t.open.take(d)
 		if d.queued == 0 && d.busy == 0 && !d.dead() && !d.pausing {
-			d.forget()
+			delete(t.destinations, d.key)
 		}
 	}
-}
-
-func (d *destination) forget() {
-	for d.parked != nil && d.parked.len() > 0 {
-		d.transport.unpark(d)
-	}
-	delete(d.transport.destinations, d.key)
 }
 
 // pause keeps the destination from starting entries for the rate delay.

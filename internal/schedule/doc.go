@@ -23,7 +23,7 @@
 // The package may call the queue, the resolver, the agents and the notifier
 // through the interfaces of deps.go. It opens no file and no socket.
 //
-// BUGS: a job all of whose destinations are busy waits at one of them before it
-// is again considered for overtaking (preempt.go); it keeps its turn in the
+// BUGS: a job to more than 16 destinations that are all busy is considered for
+// overtaking again when one of 16 has room (park.go); it keeps its turn in the
 // ordinary order, which is exact.
 package schedule

@@ -16,8 +16,9 @@ type job struct {
 	borrowed   int    // slots of parent that this job got, less the entries it chose since
 	parent     *job   // the job it overtook; nil: none
 	prev, next *job   // neighbours among jobs with the same rank.arrival
-	waits      *waits // where it is considered, or waits to be, for overtaking
+	waits      *waits // where it is considered for overtaking
 	waitsPlace int
+	parked     bool // some peers are in lots of their destinations (park.go)
 
 	// Recipient slots (slots.go).
 	slots       int
@@ -25,17 +26,11 @@ type job struct {
 	retired     bool
 }
 
-// waits is a set of jobs that may overtake: those of about the same size in
-// transport.candidates, or those parked at one destination.
-type waits struct {
-	heap[*job]
-	parked bool
-}
+// waits is a set of jobs of about the same size that may overtake.
+type waits struct{ heap[*job] }
 
-func newWaits(parked bool, less func(a, b *job) bool) *waits {
-	return &waits{parked: parked, heap: heap[*job]{
-		less: less, place: func(j *job) *int { return &j.waitsPlace },
-	}}
+func newWaits() *waits {
+	return &waits{heap[*job]{less: olderFirst, place: func(j *job) *int { return &j.waitsPlace }}}
 }
 
 // leaveWaits takes the job out of the set it is in.
@@ -85,6 +80,22 @@ func (j *job) unlink() {
 	j.prev, j.next = nil, nil
 }
 
+// spread gives the jobs of the same rank.arrival ranks in the same order with as
+// much room between them as there is. No heap needs to know.
+func (j *job) spread() {
+	first, n := j, uint64(1)
+	for ; first.prev != nil; n++ {
+		first = first.prev
+	}
+	for k := j.next; k != nil; k = k.next {
+		n++
+	}
+	room := lastStep / n
+	for k, step := first, room; k != nil; k, step = k.next, step+room {
+		k.rank.step = step
+	}
+}
+
 // liveParent is the nearest job it overtook, directly or not, that still lives.
 func (j *job) liveParent() *job {
 	for j.parent != nil && j.parent.retired {
@@ -102,6 +113,7 @@ func (j *job) retire() {
 	}
 	j.retired = true
 	j.leaveWaits()
+	j.leaveLots()
 	j.unlink()
 	t.unread.take(j)
 	t.takeSlots(j, j.slots)

@@ -182,8 +182,7 @@ func (s *Scheduler) deferAll(d *destination, st mail.Status) {
 			list = append(list, e.recipients...)
 		}
 		p.queue = nil
-		d.peers.take(p)
-		delete(j.peers, d)
+		p.leave()
 		d.transport.consider(j)
 		d.transport.releaseSlots(j)
 		s.deferRecipients(j.message, list, st)
@@ -201,8 +200,7 @@ func (s *Scheduler) dropWaiting(m *message) {
 				m.interrupted = true
 			}
 			p.queue = nil
-			d.peers.take(p)
-			delete(j.peers, d)
+			p.leave()
 			d.settle()
 		}
 		j.transport.consider(j)

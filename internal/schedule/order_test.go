@@ -139,7 +139,8 @@ func TestRoundRobinWithinMessage(t *testing.T) {
 }
 
 // TestChoiceIsExact compares the heaps with a search through everything, over
-// random jobs, windows, completions and overtaking.
+// random jobs, windows, completions and overtaking; also which jobs are candidates
+// for overtaking.
 func TestChoiceIsExact(t *testing.T) {
 	w := newWorld(t)
 	w.max = 0
@@ -167,6 +168,14 @@ func TestChoiceIsExact(t *testing.T) {
 			top := smtp.open.top().peers.top().job
 			if best := firstSelectable(jobs); top.rank != best.rank {
 				t.Fatalf("step %d: first job is %+v, want %+v", step, top.rank, best.rank)
+			}
+			for class := range 40 {
+				if top.selected == 0 {
+					break // none of its own class is small enough to overtake it
+				}
+				if got, want := smtp.oldestOfClass(class, top), oldestSelectable(jobs, class, top); got != want {
+					t.Fatalf("step %d: candidate of class %d is %v, want %v", step, class, got, want)
+				}
 			}
 			e := smtp.next(time.Duration(step))
 			if e.peer.job != top {
@@ -200,6 +209,16 @@ func firstSelectable(jobs []*job) (best *job) {
 			if len(p.queue) > 0 && d.busy < d.window.size && (best == nil || j.rank.before(best.rank)) {
 				best = j
 			}
+		}
+	}
+	return best
+}
+
+// oldestSelectable is the slow way to the candidate of a size class.
+func oldestSelectable(jobs []*job, class int, current *job) (best *job) {
+	for _, j := range jobs {
+		if j != current && j.queued > 0 && sizeClass(j.size()) == class && j.selectable() && (best == nil || olderFirst(j, best)) {
+			best = j
 		}
 	}
 	return best

@@ -10,6 +10,9 @@ type peer struct {
 	queue []*entry
 	turn  uint64 // when it was last chosen: round robin among the peers of a job
 	place int    // in dest.peers
+
+	lot      *lot // where it is parked; nil: nowhere
+	lotPlace int
 }
 
 // before tells whether a goes first: by the order of the jobs, and within a job

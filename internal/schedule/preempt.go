@@ -27,55 +27,23 @@ func sizeClass(n int) int {
 // olderFirst orders the jobs of a size class.
 func olderFirst(a, b *job) bool { return a.message.arrival < b.message.arrival }
 
-// smallerFirst orders the jobs parked at a destination.
-func smallerFirst(a, b *job) bool {
-	if a.queued != b.queued {
-		return a.queued < b.queued
-	}
-	return olderFirst(a, b)
-}
-
 // consider puts the job into the size class it belongs to now, or takes it out
-// when nothing of it waits. A parked job stays where it is.
+// when nothing of it waits. A parked job parks no more: a search finds out whether
+// it has to.
 func (t *transport) consider(j *job) {
+	j.leaveLots()
 	if j.queued == 0 || t.params.slotCost == 0 {
 		j.leaveWaits()
 		return
 	}
-	if j.waits != nil && j.waits.parked {
-		j.waits.put(j)
-		return
-	}
 	class := &t.candidates[sizeClass(j.size())]
 	if *class == nil {
-		*class = newWaits(false, olderFirst)
+		*class = newWaits()
 	}
 	if j.waits != *class {
 		j.leaveWaits()
 		j.waits = *class
 		j.waits.put(j)
-	}
-}
-
-// park makes a job whose destinations are all busy wait at one of them.
-func (t *transport) park(j *job) {
-	for d := range j.peers {
-		if d.parked == nil {
-			d.parked = newWaits(true, smallerFirst)
-		}
-		j.leaveWaits()
-		j.waits = d.parked
-		j.waits.put(j)
-		return
-	}
-}
-
-// unpark lets the first parked job of a destination be considered again.
-func (t *transport) unpark(d *destination) {
-	if d.parked != nil && d.parked.len() > 0 {
-		j := d.parked.top()
-		j.leaveWaits()
-		t.consider(j)
 	}
 }
 
@@ -113,31 +81,24 @@ func (t *transport) candidate(current *job, now time.Duration) *job {
 
 // oldestOfClass is the first job of a size class, other than current, that
 // could start an entry now. Blocked ones that it meets are parked, so each is
-// met once per change of its destination.
+// met once per change of its destinations.
 func (t *transport) oldestOfClass(class int, current *job) *job {
 	w := t.candidates[class]
-	for w != nil && w.len() > 0 {
+	if w == nil {
+		return nil
+	}
+	if current.waits == w {
+		w.take(current)
+		defer w.put(current)
+	}
+	for w.len() > 0 {
 		j := w.top()
-		if j == current {
-			return w.second()
-		}
 		if j.selectable() {
 			return j
 		}
 		t.park(j)
 	}
 	return nil
-}
-
-// second is the older of the two jobs behind the first, when it can start.
-func (w *waits) second() *job {
-	var best *job
-	for _, j := range w.items[1:min(len(w.items), 3)] {
-		if j.selectable() && (best == nil || w.less(j, best)) {
-			best = j
-		}
-	}
-	return best
 }
 
 // overtake lets the best candidate go before current if current has earned
@@ -155,7 +116,8 @@ func (t *transport) overtake(current *job, now time.Duration) {
 	}
 	between, found := current.rank.inFront(current.prev)
 	if !found {
-		return
+		current.spread()
+		between, _ = current.rank.inFront(current.prev)
 	}
 	current.used += need
 	c.parent, c.borrowed = current, need

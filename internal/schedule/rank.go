@@ -19,8 +19,8 @@ func (r rank) before(o rank) bool {
 }
 
 // inFront returns the rank halfway between prev, the job that comes before r
-// among those in front of the same message (nil: none), and r. There is room
-// for 63 jobs that overtake one another in turn; found is false beyond that.
+// among those in front of the same message (nil: none), and r. found is false when
+// there is no room left: each job takes half of it, see spread.
 func (r rank) inFront(prev *job) (between rank, found bool) {
 	low := uint64(0)
 	if prev != nil {

@@ -124,11 +124,13 @@ func (t *transport) next(now time.Duration) *entry {
 	d.busy++
 	t.running++
 	if len(p.queue) == 0 {
-		d.peers.take(p)
-		delete(j.peers, d)
+		p.leave()
 	}
 	t.consider(j)
 	d.settle()
+	if j.selected == 1 {
+		t.begins(j)
+	}
 	return e
 }
 
