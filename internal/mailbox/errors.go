@@ -42,8 +42,9 @@ func errorText(err error) string {
 }
 
 // codeOf sorts causes: what is full or broken here and now is never the
-// message's fault and is tried again; only a mailbox over a limit of its own, of
-// size or by quota, is the recipient's, as Postfix has it.
+// message's fault and is tried again; only a mailbox over its own size limit
+// is the recipient's, as Postfix has it. A quota counts as a lack of
+// resources (durability contract R7), so it is temporary too.
 func codeOf(err error, other string) string {
 	var source *SourceError
 	if errors.As(err, &source) {
@@ -54,8 +55,10 @@ func codeOf(err error, other string) string {
 		return other
 	}
 	switch errno {
-	case syscall.EFBIG, syscall.EDQUOT:
+	case syscall.EFBIG:
 		return "5.2.2"
+	case syscall.EDQUOT:
+		return "4.2.2"
 	case syscall.ENOSPC, syscall.EIO, syscall.EROFS, syscall.EMFILE, syscall.ENFILE, syscall.ENOMEM,
 		syscall.ENOBUFS, syscall.ENOLCK, syscall.ETIMEDOUT, syscall.EINTR, syscall.EUCLEAN:
 		return "4.3.0"
