@@ -119,6 +119,10 @@ type Stat struct {
 // bits are rwx.
 func (s Stat) Ready() bool { return s.Mode.IsRegular() && s.Mode.Perm()&0o700 == 0o700 }
 
+// Dropped tells whether a file in maildrop was dropped there. One that was moved
+// there from another queue (postsuper -r) does not have the mode bit.
+func (s Stat) Dropped() bool { return s.Mode.Perm()&0o004 != 0 }
+
 // DirEntry is one name in a directory.
 type DirEntry struct {
 	Name    string

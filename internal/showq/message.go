@@ -110,9 +110,10 @@ func (r *reader) message(m *queue.Message, id mail.QueueID) error {
 	return nil
 }
 
-// dropped reads a message in maildrop.
+// dropped reads a message in maildrop, also one that was moved there and may have
+// recipients that are done.
 func (r *reader) dropped(m *queue.Message, id mail.QueueID) error {
-	sub, err := record.ReadSubmission(m, false)
+	sub, err := record.ReadSubmission(m, !m.Stat.Dropped())
 	if err != nil {
 		return err
 	}

@@ -148,15 +148,40 @@ func (s *Service) take(ctx context.Context, id mail.QueueID) error {
 		return s.spoiled(id, err)
 	}
 	origin := ""
-	if trusted && f.Stat.Mode.Perm()&othersRead == 0 {
+	if trusted && !f.Stat.Dropped() {
 		origin = " orig_id=" + string(id)
+		if some, err := anybody(sub); err != nil || !some {
+			return s.finished(id, err)
+		}
 	}
 	return s.submit(ctx, id, f.Stat.UID, sub, origin)
 }
 
-// othersRead is a mode bit of files that were dropped; one that was moved here
-// from another queue (postsuper -r) does not have it.
-const othersRead = 0o004
+// anybody tells whether a message has a recipient who is not done.
+func anybody(sub *record.Submission) (bool, error) {
+	found := errors.New("found")
+	err := sub.Recipients(func(mail.Recipient) error { return found })
+	if err == found {
+		return true, nil
+	}
+	return false, err
+}
+
+// finished removes a message that was moved here during its delivery, which has
+// come to its end: without recipients it would be returned to its sender.
+func (s *Service) finished(id mail.QueueID, err error) error {
+	if err != nil {
+		return s.spoiled(id, err)
+	}
+	if err := s.deps.Queue.Delete(id, queue.Maildrop); err != nil {
+		if errors.Is(err, queue.ErrGone) {
+			return nil
+		}
+		return err
+	}
+	s.deps.Log.Info("%s: removed: it was requeued while its last recipient was served", id)
+	return nil
+}
 
 // spoiled deals with a file that cannot be read: damaged ones are set aside,
 // since a user's mail should not vanish for a bug of some program; after an

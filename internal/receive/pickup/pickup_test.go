@@ -2,6 +2,7 @@ package pickup
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -133,6 +134,29 @@ func TestTakesAMessage(t *testing.T) {
 		t.Errorf("recipients %+v", m.to)
 	}
 	if want := fmt.Sprintf("NEW: uid=%d from=<a@b.test>", os.Getuid()); len(s.log) != 1 || s.log[0] != want {
+		t.Errorf("log %q", s.log)
+	}
+}
+
+// A message may be requeued while it is delivered: when its recipients are done,
+// nobody gets it again, nor does its sender get it back.
+func TestForgetsWhatIsDelivered(t *testing.T) {
+	s := newSite(t)
+	s.trusted, s.refuse = true, &mail.Error{Reply: 550, Code: "5.1.0", Text: "no recipients"}
+	s.drop("AB12", plain)
+	text, err := os.ReadFile(s.path("AB12"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := strings.NewReplacer("R\x08r@c.test", "D\x08r@c.test", "R\x12from-header@c.test", "D\x12from-header@c.test").Replace(string(text))
+	if err := errors.Join(os.WriteFile(s.path("AB12"), []byte(done), 0o700), os.Chmod(s.path("AB12"), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	s.s.Scan(context.Background())
+	if len(s.got) != 0 || len(s.rejected) != 0 || s.left() != 0 {
+		t.Errorf("%d taken, %d returned, %d left, log %q", len(s.got), len(s.rejected), s.left(), s.log)
+	}
+	if want := "AB12: removed: it was requeued while its last recipient was served"; len(s.log) != 1 || s.log[0] != want {
 		t.Errorf("log %q", s.log)
 	}
 }
