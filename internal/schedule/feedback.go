@@ -103,11 +103,13 @@ func (w *window) succeeded(busy int, p *transportParams) {
 }
 
 // failed counts a connection or handshake failure, and tells whether the
-// destination is now dead.
+// destination is now dead. A cohort limit of 0 means that it never is. Where
+// SCHEDULER_README and postconf(5) differ from each other, this does as Postfix's
+// queue manager does.
 func (w *window) failed(p *transportParams) (dead bool) {
 	if w.size > 0 {
 		w.failedCohorts += 1 / float64(w.size)
-		if w.failedCohorts > float64(p.cohortLimit)+rounding {
+		if p.cohortLimit > 0 && w.failedCohorts+rounding >= float64(p.cohortLimit) {
 			w.size = 0
 		}
 	}
@@ -115,9 +117,11 @@ func (w *window) failed(p *transportParams) (dead bool) {
 		return true
 	}
 	// The cycle is reversed: the step down comes at its start, so that a
-	// correction for overload is not late.
-	w.failure -= p.negative.at(w.size)
-	for w.failure+rounding < 0 {
+	// correction for overload is not late. It starts when half of a feedback is
+	// missing: after the first of a row of failures with feedback 1 there are two steps.
+	amount := p.negative.at(w.size)
+	w.failure -= amount
+	for w.failure-amount/2 < 0 {
 		w.size--
 		w.failure++
 		w.success = 0

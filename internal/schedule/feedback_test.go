@@ -84,11 +84,18 @@ func TestWindowTraces(t *testing.T) {
 		{"one per success: each round doubles", p(2, 20, 1, constant, constant), times(true, 6), []int{3, 4, 5, 6, 7, 8}},
 		{"up to the limit", p(5, 7, 1, constant, constant), times(true, 4), []int{6, 7, 7, 7}},
 		{"1/N: one more after a whole round", p(2, 20, 1, perN, constant), times(true, 6), []int{2, 3, 3, 3, 4, 4}},
-		{"failures: down, then dead past one round", p(5, 20, 1, constant, constant), times(false, 4), []int{4, 3, 2, 0}},
-		{"1/N down: the step comes first", p(4, 20, 10, constant, perN), times(false, 5), []int{3, 3, 3, 2, 2}},
+		// The rows of failures are as the real Postfix logs them with
+		// destination_concurrency_feedback_debug.
+		{"failures: down, then dead after one round", p(5, 20, 1, constant, constant), times(false, 3), []int{3, 2, 0}},
+		{"three rounds", p(5, 20, 3, constant, constant), times(false, 5), []int{3, 2, 1, 1, 0}},
+		{"no limit of rounds", p(5, 20, 0, constant, constant), times(false, 6), []int{3, 2, 1, 1, 1, 1}},
+		{"no feedback", p(5, 20, 1, constant, feedback{}), times(false, 5), []int{5, 5, 5, 5, 0}},
+		{"half a step", p(5, 20, 1, constant, feedback{amount: 0.5}), times(false, 4), []int{4, 3, 3, 0}},
+		{"one at a time", p(1, 20, 1, constant, constant), times(false, 1), []int{0}},
+		{"one at a time, three rounds", p(1, 20, 3, constant, constant), times(false, 3), []int{1, 1, 0}},
+		{"1/N down: the step comes first", p(4, 20, 10, constant, perN), times(false, 5), []int{3, 3, 2, 2, 1}},
 		{"never below one", p(2, 20, 10, constant, constant), times(false, 4), []int{1, 1, 1, 1}},
-		{"a success ends the row of failures", p(1, 20, 1, constant, constant), []bool{false, true, false, true, false}, []int{1, 2, 1, 2, 1}},
-		{"limit 0: dead at once", p(5, 20, 0, constant, constant), times(false, 1), []int{0}},
+		{"a success ends the row of failures", p(1, 20, 2, constant, constant), []bool{false, true, false, true, false}, []int{1, 2, 1, 2, 1}},
 	} {
 		if diff := cmp.Diff(c.want, trace(c.params, c.results...)); diff != "" {
 			t.Errorf("%s:\n%s", c.name, diff)

@@ -59,34 +59,42 @@ func TestSizeClassesGrow(t *testing.T) {
 // sequence delivers messages of the given sizes over a transport with one
 // process and returns the order of deliveries, by message number.
 func sequence(t *testing.T, steer func(w *fakeWorld), sizes ...int) string {
-	var order strings.Builder
+	var order string
 	bubble(t, func(t *testing.T, w *fakeWorld) {
 		w.max = 1
 		w.set["smtp_destination_recipient_limit"] = "1"
 		steer(w)
-		gate := make(chan bool)
-		w.agent = func(ctx context.Context, r deliver.Request, done func(mail.RecipientIndex, mail.Status)) error {
-			<-gate
-			if r.ID != "M0" {
-				order.WriteString(string(r.ID[1:]))
-			}
-			return sendAll(ctx, r, done)
+		order = inOrder(w, sizes...)
+	})
+	return order
+}
+
+// inOrder is the order of deliveries, by message number, when all messages are there
+// before the first is delivered.
+func inOrder(w *fakeWorld, sizes ...int) string {
+	var order strings.Builder
+	gate := make(chan bool)
+	w.agent = func(ctx context.Context, r deliver.Request, done func(mail.RecipientIndex, mail.Status)) error {
+		<-gate
+		if r.ID != "M0" {
+			order.WriteString(string(r.ID[1:]))
 		}
-		w.run(func(s *Scheduler) {
-			// M0 keeps the only process busy until all others are there.
-			w.queue.add("M0", queue.Incoming, "x@x.test")
-			s.Arrived("M0")
+		return sendAll(ctx, r, done)
+	}
+	w.run(func(s *Scheduler) {
+		// M0 keeps the only process busy until all others are there.
+		w.queue.add("M0", queue.Incoming, "x@x.test")
+		s.Arrived("M0")
+		synctest.Wait()
+		for i, n := range sizes {
+			id := fmt.Sprintf("M%d", i+1)
+			w.queue.bulk(id, n, 1)
+			s.Arrived(mail.QueueID(id))
 			synctest.Wait()
-			for i, n := range sizes {
-				id := fmt.Sprintf("M%d", i+1)
-				w.queue.bulk(id, n, 1)
-				s.Arrived(mail.QueueID(id))
-				synctest.Wait()
-				time.Sleep(time.Second)
-			}
-			close(gate)
-			synctest.Wait()
-		})
+			time.Sleep(time.Second)
+		}
+		close(gate)
+		synctest.Wait()
 	})
 	return order.String()
 }

@@ -30,7 +30,7 @@ type Params struct {
 	ConcurrencyLimit    int           `cf:"default_destination_concurrency_limit" default:"20" doc:"Most deliveries at a time to one destination; 0: no limit."`
 	PositiveFeedback    string        `cf:"default_destination_concurrency_positive_feedback" default:"1" doc:"Growth of the concurrency per success: N, N / concurrency, N / sqrt_concurrency."`
 	NegativeFeedback    string        `cf:"default_destination_concurrency_negative_feedback" default:"1" doc:"Fall of the concurrency per failed connection, same forms."`
-	CohortLimit         int           `cf:"default_destination_concurrency_failed_cohort_limit" default:"1" doc:"Failed rounds after which a destination is dead for a while; 0: the first failure."`
+	CohortLimit         int           `cf:"default_destination_concurrency_failed_cohort_limit" default:"1" doc:"Failed rounds after which a destination is dead for a while; 0: never."`
 	DestRecipientLimit  int           `cf:"default_destination_recipient_limit" default:"50" doc:"Most recipients per delivery; 1 makes each recipient a destination."`
 	DestinationDelay    time.Duration `cf:"default_destination_rate_delay" default:"0s" unit:"s" doc:"Pause between deliveries to one destination."`
 	TransportDelay      time.Duration `cf:"default_transport_rate_delay" default:"0s" unit:"s" doc:"Pause between deliveries over one transport."`

@@ -24,6 +24,8 @@ type Sink struct {
 	messages []string
 	changed  chan struct{}
 	sessions int
+	limit    int // connections at a time; 0: any number
+	open     int
 }
 
 // Transaction is what a client of the sink has sent since its MAIL command.
@@ -85,6 +87,13 @@ func (s *Sink) Judge(f func(verb string, t Transaction) string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.judge = f
+}
+
+// Limit makes the sink greet connections beyond n at a time with 421; 0: none.
+func (s *Sink) Limit(n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.limit = n
 }
 
 // Messages are what arrived: the envelope commands, an empty line, the text
@@ -177,7 +186,17 @@ func (s *Sink) serve(conn net.Conn) {
 	s.mu.Lock()
 	s.sessions++
 	n := s.sessions
+	s.open++
 	s.mu.Unlock()
+	defer func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.open--
+	}()
+	if s.crowded() {
+		fmt.Fprint(conn, "421 4.7.0 too many connections\r\n")
+		return
+	}
 	c := &conversation{s: s, r: bufio.NewReader(conn), conn: conn, t: Transaction{Session: n}}
 	if !c.say("CONNECT", "220 sink.example.test ESMTP") {
 		return
@@ -191,6 +210,21 @@ func (s *Sink) serve(conn net.Conn) {
 			return
 		}
 	}
+}
+
+// crowded tells whether there are too many connections. One that a client has closed
+// may still be at its end.
+func (s *Sink) crowded() bool {
+	for range 10 {
+		s.mu.Lock()
+		over := s.limit > 0 && s.open > s.limit
+		s.mu.Unlock()
+		if !over {
+			return false
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return true
 }
 
 // say sends a reply; false ends the connection.

@@ -1,0 +1,144 @@
+package schedule
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"posthaste/internal/deliver"
+	"posthaste/internal/mail"
+	"posthaste/internal/queue"
+)
+
+// overrideCase shows that a <transport>_… parameter is honoured: what a probe sees
+// without it, with it, and that it is not another transport's.
+type overrideCase struct {
+	suffix, value string
+	base          map[string]string // further settings of smtp
+	probe         func(t *testing.T, w *fakeWorld) string
+	without, with string
+}
+
+// overrideCases has what postconf(5) lists as transport_…, but transport_time_limit,
+// which is for pipe(8), and the limits of recipients in memory.
+func overrideCases() []overrideCase {
+	slots := map[string]string{"smtp_delivery_slot_cost": "2", "smtp_delivery_slot_loan": "0", "smtp_delivery_slot_discount": "0"}
+	return []overrideCase{
+		{"_delivery_slot_cost", "0", nil, order(20, 1), "211111111111111111111", "111111111111111111112"},
+		{"_delivery_slot_discount", "50", slots, order(10, 2, 2), "11112211113311", "11221111331111"},
+		{"_delivery_slot_loan", "3", slots, order(10, 2), "111122111111", "221111111111"},
+		{"_minimum_delivery_slots", "100", nil, order(20, 1), "211111111111111111111", "111111111111111111112"},
+		{"_destination_concurrency_limit", "3", nil, most, "20", "3"},
+		{"_initial_destination_concurrency", "2", nil, atFirst, "5", "2"},
+		{"_destination_concurrency_positive_feedback", "0", nil, most, "20", "5"},
+		{"_destination_concurrency_negative_feedback", "0", map[string]string{"smtp_destination_concurrency_limit": "6"}, attempts, "5", "9"},
+		{"_destination_concurrency_failed_cohort_limit", "0", nil, attempts, "5", "40"},
+		{"_destination_rate_delay", "10s", nil, span, "0s", "50s"},
+		{"_transport_rate_delay", "10s", nil, span, "0s", "50s"},
+		{"_destination_recipient_limit", "2", nil, calls, "1", "5"},
+	}
+}
+
+// order is the order of deliveries of messages of some sizes, one at a time.
+func order(sizes ...int) func(t *testing.T, w *fakeWorld) string {
+	return func(t *testing.T, w *fakeWorld) string {
+		w.set["smtp_destination_recipient_limit"], w.max = "1", 1
+		return inOrder(w, sizes...)
+	}
+}
+
+// crowd is 40 messages to one destination that take a second each; it returns the
+// most that ran at a time, and how many ran at first.
+func crowd(w *fakeWorld) (most, first int) {
+	var mu sync.Mutex
+	running := 0
+	w.agent = func(ctx context.Context, r deliver.Request, done func(mail.RecipientIndex, mail.Status)) error {
+		mu.Lock()
+		running++
+		most = max(most, running)
+		mu.Unlock()
+		time.Sleep(time.Second)
+		mu.Lock()
+		running--
+		mu.Unlock()
+		return sendAll(ctx, r, done)
+	}
+	for n := range 100 {
+		w.queue.add(fmt.Sprintf("A%d", n), queue.Incoming, "r@c.test")
+	}
+	w.run(func(s *Scheduler) {
+		synctest.Wait()
+		mu.Lock()
+		first = running
+		mu.Unlock()
+		time.Sleep(time.Minute)
+	})
+	return most, first
+}
+
+func most(t *testing.T, w *fakeWorld) string    { n, _ := crowd(w); return fmt.Sprint(n) }
+func atFirst(t *testing.T, w *fakeWorld) string { _, n := crowd(w); return fmt.Sprint(n) }
+
+// attempts is how often a destination that refuses is tried for 40 messages.
+func attempts(t *testing.T, w *fakeWorld) string {
+	w.agent = func(context.Context, deliver.Request, func(mail.RecipientIndex, mail.Status)) error {
+		w.mu.Lock()
+		n := len(w.requests)
+		w.mu.Unlock()
+		time.Sleep(time.Duration(n) * 200 * time.Millisecond) // one fails after the other
+		return &deliver.SiteError{Status: mail.Defer("4.4.1", "connect to c.test: refused")}
+	}
+	for n := range 40 {
+		w.queue.add(fmt.Sprintf("A%d", n), queue.Incoming, "r@c.test")
+	}
+	w.run(func(s *Scheduler) { time.Sleep(4 * time.Minute) })
+	return fmt.Sprint(len(w.requests))
+}
+
+// span is the time between the first and the last of six deliveries.
+func span(t *testing.T, w *fakeWorld) string {
+	var first, last time.Time
+	var mu sync.Mutex
+	w.agent = func(ctx context.Context, r deliver.Request, done func(mail.RecipientIndex, mail.Status)) error {
+		mu.Lock()
+		defer mu.Unlock()
+		if first.IsZero() {
+			first = time.Now()
+		}
+		last = time.Now()
+		return sendAll(ctx, r, done)
+	}
+	for n := range 6 {
+		w.queue.add(fmt.Sprintf("A%d", n), queue.Incoming, "r@c.test")
+	}
+	w.run(func(s *Scheduler) { time.Sleep(2 * time.Minute) })
+	return last.Sub(first).String()
+}
+
+// calls is how many deliveries ten recipients at one destination take.
+func calls(t *testing.T, w *fakeWorld) string {
+	w.queue.bulk("A1", 10, 1)
+	w.run(func(s *Scheduler) {})
+	return fmt.Sprint(len(w.requests))
+}
+
+func TestTransportOverrides(t *testing.T) {
+	for _, c := range overrideCases() {
+		for _, r := range []struct{ name, want string }{{"other" + c.suffix, c.without}, {"smtp" + c.suffix, c.with}} {
+			t.Run(r.name, func(t *testing.T) {
+				bubble(t, func(t *testing.T, w *fakeWorld) {
+					for k, v := range c.base {
+						w.set[k] = v
+					}
+					w.set[r.name] = c.value
+					if got := c.probe(t, w); got != r.want {
+						t.Errorf("%s = %s: %s, want %s", r.name, c.value, got, r.want)
+					}
+				})
+			})
+		}
+	}
+}
