@@ -7,6 +7,7 @@ import (
 
 	"posthaste/internal/address"
 	"posthaste/internal/mail"
+	"posthaste/internal/protocol/smtp"
 )
 
 // maps tells whether addresses are mapped through tables.
@@ -65,11 +66,12 @@ func (m *Message) recipient(ctx context.Context, r mail.Recipient) error {
 	if r.Original == "" {
 		r.Original = r.Address
 	}
-	if r.DSNOriginal == "" {
-		r.DSNOriginal = "rfc822;" + r.Original.Quoted()
+	r.Address = m.door.maps.Rewriter.Rewrite(r.Address, address.Local)
+	if r.DSNOriginal == "" { // complete: other systems have other domains
+		r.DSNOriginal = smtp.OriginalRecipient(r.Address)
 	}
 	var err error
-	if r.Address, err = m.standard(ctx, r.Address); err != nil {
+	if r.Address, err = m.canonical(ctx, r.Address); err != nil {
 		return err
 	}
 	m.last = r.Address
@@ -88,7 +90,11 @@ func (m *Message) recipient(ctx context.Context, r mail.Recipient) error {
 
 // standard rewrites and maps an envelope recipient.
 func (m *Message) standard(ctx context.Context, a mail.Address) (mail.Address, error) {
-	a = m.door.maps.Rewriter.Rewrite(a, address.Local)
+	return m.canonical(ctx, m.door.maps.Rewriter.Rewrite(a, address.Local))
+}
+
+// canonical maps an envelope recipient.
+func (m *Message) canonical(ctx context.Context, a mail.Address) (mail.Address, error) {
 	if !m.maps() {
 		return a, nil
 	}

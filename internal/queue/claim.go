@@ -230,6 +230,25 @@ func (m *Claimed) SetWarned() error {
 	return err
 }
 
+// SetReported notes that the report of sendmail -v was sent: it tells of the
+// first attempt. A crash may undo the note, and then there is another report.
+func (m *Claimed) SetReported() error {
+	at := m.Info.TraceOffset()
+	if at == 0 || m.Info.Trace&mail.TraceRecord == 0 {
+		return nil
+	}
+	if err := m.openMarks(); err != nil {
+		return err
+	}
+	m.marked = true
+	m.unnoted = true
+	_, err := m.marks.WriteAt([]byte{byte(record.Killed)}, at)
+	if err == nil {
+		m.Info.Trace &^= mail.TraceRecord
+	}
+	return err
+}
+
 // isWarned tells whether SetWarned was called on a file.
 func isWarned(f File, at int64) bool {
 	var have [len(warned)]byte

@@ -93,8 +93,10 @@ func (n *notice) global(plain string) string {
 	return plain
 }
 
+// encoding is that of all parts. Where mail may hold UTF-8 a reason may, too,
+// and a message that was called 7bit is not always.
 func (n *notice) encoding() string {
-	if n.subject.Envelope.Encoding == mail.Encoding7Bit && !n.template.is8Bit() {
+	if n.subject.Envelope.Encoding == mail.Encoding7Bit && !n.template.is8Bit() && !n.site.UTF8 {
 		return "7bit"
 	}
 	return "8bit"
@@ -130,10 +132,13 @@ func (n *notice) part(boundary, description, contentType string) {
 	n.line("")
 }
 
-// text is the part for people.
+// text is the part for people. The words speak to the sender: the postmaster
+// gets the reasons only.
 func (n *notice) text() {
-	for l := range strings.SplitSeq(strings.TrimSuffix(n.template.Text, "\n"), "\n") {
-		n.line("%s", l)
+	if !n.postmaster {
+		for l := range strings.SplitSeq(strings.TrimSuffix(n.template.Text, "\n"), "\n") {
+			n.line("%s", l)
+		}
 	}
 	n.line("")
 	for _, e := range n.entries {
@@ -162,6 +167,15 @@ func (n *notice) addressType(a mail.Address) string {
 	return "rfc822"
 }
 
+// sender is the sender of the message as a notice shows it: the field must not
+// be empty when there is none.
+func (n *notice) sender() mail.Address {
+	if s := n.subject.Envelope.Sender; s != "" {
+		return s
+	}
+	return n.site.mailDaemon()
+}
+
 // status is the part for programs (RFC 3464).
 func (n *notice) status() {
 	e := &n.subject.Envelope
@@ -169,8 +183,8 @@ func (n *notice) status() {
 	if e.EnvelopeID != "" {
 		n.line("Original-Envelope-Id: %s", e.EnvelopeID)
 	}
-	n.line("X-%s-Queue-ID: %s", n.site.MailName, n.subject.ID)
-	n.line("X-%s-Sender: %s; %s", n.site.MailName, n.addressType(e.Sender), e.Sender.Quoted())
+	n.line("X-%s-Queue-ID: %s", n.site.atom(), n.subject.ID)
+	n.line("X-%s-Sender: %s; %s", n.site.atom(), n.addressType(e.Sender), n.sender().Quoted())
 	n.line("Arrival-Date: %s", e.Arrival.Format(dateFormat))
 	for i := range n.entries {
 		n.recipient(&n.entries[i])
@@ -199,7 +213,7 @@ func (n *notice) recipient(r *queue.LogEntry) {
 	if r.Status.DiagType != "" && r.Status.DiagText != "" {
 		n.folded("Diagnostic-Code: %s; %s", r.Status.DiagType, r.Status.DiagText)
 	} else {
-		n.folded("Diagnostic-Code: X-%s; %s", n.site.MailName, r.Status.Reason)
+		n.folded("Diagnostic-Code: X-%s; %s", n.site.atom(), r.Status.Reason)
 	}
 	if n.kind == Delay {
 		until := n.subject.Envelope.Created.Add(n.site.Lifetime)
@@ -225,7 +239,7 @@ func (n *notice) returned(boundary string) {
 	default:
 		n.part(boundary, what+" Headers", "text/rfc822-headers")
 	}
-	n.line("Return-Path: <%s>", n.subject.Envelope.Sender.Quoted())
+	n.line("Return-Path: <%s>", n.sender().Quoted())
 	n.copy(whole)
 }
 

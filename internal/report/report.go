@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"posthaste/internal/mail"
@@ -40,7 +41,20 @@ type Site struct {
 
 // doubleBounce is the sender of what goes to the postmaster: nothing is sent
 // back to it.
-func (s *Site) doubleBounce() mail.Address { return mail.Address(s.DoubleBounce + "@" + s.Origin) }
+func (s *Site) doubleBounce() mail.Address { return mail.Address(s.DoubleBounce + "@" + s.Hostname) }
+
+// mailDaemon stands for the sender of mail from nobody.
+func (s *Site) mailDaemon() mail.Address { return mail.Address("MAILER-DAEMON@" + s.Hostname) }
+
+// atom is MailName as a part of a field name, and as an atom of RFC 5322.
+func (s *Site) atom() string {
+	return strings.Map(func(r rune) rune {
+		if r <= ' ' || r == 0x7f || strings.ContainsRune("()<>@,;:\\\".[]", r) {
+			return '-'
+		}
+		return r
+	}, s.MailName)
+}
 
 // Message is a notice on its way in.
 type Message interface {
@@ -125,12 +139,18 @@ func (r *Reporter) Tell(ctx context.Context, k Kind, s Subject, entries []queue.
 	})
 	double := r.site.doubleBounce()
 	switch {
-	case s.Envelope.Sender == double || string(s.Envelope.Sender) == r.site.DoubleBounce:
-		if k == Failure {
+	case strings.EqualFold(string(s.Envelope.Sender), string(double)) || string(s.Envelope.Sender) == r.site.DoubleBounce:
+		switch k {
+		case Failure:
 			r.deps.Log.Warning("%s: undeliverable postmaster notification discarded", s.ID)
+		case Success, Cleared, Verify:
+			r.deps.Log.Info("%s: not sending trace/success notification for double-bounce message", s.ID)
 		}
 		return nil
 	case s.Envelope.Sender == "":
+		if k == Success || k == Cleared || k == Verify {
+			r.deps.Log.Info("%s: not sending trace/success notification for single-bounce message", s.ID)
+		}
 		if k != Failure || len(entries) == 0 || r.wanted&mail.TroubleDoubleBounce == 0 {
 			return nil
 		}
@@ -212,11 +232,7 @@ func (r *Reporter) send(ctx context.Context, n notice) error {
 		return fmt.Errorf("%s: notice: %w", n.subject.ID, err)
 	}
 	defer m.Discard()
-	never := mail.Notify(0)
-	if n.postmaster {
-		never = mail.NotifyNever
-	}
-	if err := m.Recipient(ctx, mail.Recipient{Address: n.to, Original: n.to, Notify: never}); err != nil {
+	if err := m.Recipient(ctx, mail.Recipient{Address: n.to, Original: n.to}); err != nil {
 		return fmt.Errorf("%s: notice: %w", n.subject.ID, err)
 	}
 	words := n.kind

@@ -176,7 +176,7 @@ func TestWhoIsTold(t *testing.T) {
 		{"failure with a copy", Failure, "a@b.test", []string{"bounce"}, 0, "a@b.test postmaster"},
 		{"null sender", Failure, "", nil, 0, ""},
 		{"null sender, 2bounce", Failure, "", []string{"2bounce"}, 0, "postmaster"},
-		{"bounce of a double bounce", Failure, "double-bounce@example.test", []string{"2bounce", "bounce"}, 0, ""},
+		{"bounce of a double bounce", Failure, "double-bounce@mx.example.test", []string{"2bounce", "bounce"}, 0, ""},
 		{"delay", Delay, "a@b.test", nil, 0, "a@b.test"},
 		{"delay not wanted", Delay, "a@b.test", nil, mail.NotifyFailure, ""},
 		{"delay, null sender", Delay, "", []string{"delay"}, 0, ""},

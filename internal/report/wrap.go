@@ -26,7 +26,7 @@ func wrap(text string, width int) string {
 // cutLine cuts off what fits into room, but at least one word.
 func cutLine(text string, room int) (line, rest string) {
 	if len(text) <= room {
-		return text, ""
+		return strings.TrimRight(text, " \t"), ""
 	}
 	at := strings.LastIndexAny(text[:room+1], " \t")
 	if strings.Trim(text[:max(at, 0)], " \t") == "" {

@@ -50,6 +50,7 @@ func (c *benchClaim) Entries(record.Position, int) ([]record.Entry, record.Posit
 }
 func (c *benchClaim) MarkDone(record.Entry) error { return nil }
 func (c *benchClaim) SetWarned() error            { return nil }
+func (c *benchClaim) SetReported() error          { return nil }
 func (c *benchClaim) Remove() error               { c.q.removed <- struct{}{}; return nil }
 func (c *benchClaim) Close()                      {}
 func (c *benchClaim) Defer(time.Time) error       { c.q.removed <- struct{}{}; return nil }

@@ -54,6 +54,7 @@ type Claim interface {
 	Entries(from record.Position, limit int) ([]record.Entry, record.Position, error)
 	MarkDone(record.Entry) error
 	SetWarned() error
+	SetReported() error
 	Remove() error // after an error only Close ends the claim
 	Close()
 	Defer(at time.Time) error

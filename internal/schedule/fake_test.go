@@ -260,6 +260,11 @@ func (c *fakeClaim) SetWarned() error {
 	return nil
 }
 
+func (c *fakeClaim) SetReported() error {
+	c.f.info.Trace &^= mail.TraceRecord
+	return nil
+}
+
 func (c *fakeClaim) finish(op string, to queue.Name, at time.Time) error {
 	if c.ended {
 		panic("claim ended twice")

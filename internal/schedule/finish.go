@@ -104,9 +104,25 @@ func (s *Scheduler) sendRecorded(m *message) bool {
 		case s.clears(m):
 			kind = NoticeDelayCleared
 		}
-		ok = s.notify(m, kind, queue.TraceLog) && ok
+		if s.notify(m, kind, queue.TraceLog) {
+			s.setReported(m)
+		} else {
+			ok = false
+		}
 	}
 	return ok
+}
+
+// setReported ends what sendmail -v asked for: a report of the first attempt.
+func (s *Scheduler) setReported(m *message) {
+	if m.about.Info.Trace&mail.TraceRecord == 0 || m.deferred == 0 {
+		return // nothing was asked for, or the message goes now
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.claim.SetReported(); err != nil {
+		s.log.Warning("%s: note the delivery report: %s", m.id, err)
+	}
 }
 
 // notify sends one notice and removes the log it was made from; a defer log

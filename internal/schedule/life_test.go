@@ -264,6 +264,26 @@ func TestVerifyOnly(t *testing.T) {
 	})
 }
 
+// TestReportOnce: sendmail -v is answered after the first attempt, not after each.
+func TestReportOnce(t *testing.T) {
+	bubble(t, func(t *testing.T, w *fakeWorld) {
+		var times []time.Time
+		w.agent = deferring(&times)
+		f := w.queue.add("A1", queue.Incoming, "r@c.test")
+		f.info.Trace = mail.TraceRecord
+		w.run(func(s *Scheduler) {
+			time.Sleep(5 * time.Hour)
+			synctest.Wait()
+			w.agent = sendAll
+			s.Flush()
+			synctest.Wait()
+		})
+		if len(times) < 3 || len(w.notices) != 1 || w.notices[0].Kind != NoticeTrace || w.queue.place("A1") != "removed" {
+			t.Errorf("%d attempts, notices %+v, %s", len(times), w.notices, w.queue.place("A1"))
+		}
+	})
+}
+
 // TestLogFailures: a bounce that cannot be recorded is tried again, and an
 // expired message is kept while its defer log is incomplete.
 func TestLogFailures(t *testing.T) {

@@ -114,9 +114,7 @@ func (s *Scheduler) record(m *message, r record.Entry, x *settled) bool {
 		// A probe or sendmail -bv is tried once, and every result is reported.
 		x.st, x.word = asReport(x.st)
 		entry.Status = x.st
-		if x.st.Action == mail.Deliverable {
-			entry.Status.Reason = via(x.st)
-		}
+		entry.Status.Reason = via(x.st)
 		if err := s.report(m, entry); err != nil {
 			s.log.Warning("%s: report on <%s>: %s", m.id, x.to.Address, err)
 		}
@@ -176,6 +174,7 @@ func (s *Scheduler) trace(m *message, e queue.LogEntry) {
 	if m.about.Info.Trace&mail.TraceRecord == 0 {
 		return
 	}
+	e.Status.Reason = via(e.Status)
 	if err := s.appendLog(queue.TraceLog, m, e); err != nil {
 		s.log.Warning("%s: trace log: %s", m.id, err)
 	}
@@ -187,8 +186,14 @@ func (s *Scheduler) traced(m *message, to mail.Recipient, st mail.Status) bool {
 		to.Notify&mail.NotifySuccess != 0 && st.Action != mail.Passed
 }
 
-// via is the reason as a report of success shows it: with who delivered.
-func via(st mail.Status) string { return "delivery via " + st.Relay + ": " + st.Reason }
+// via is the reason as a report on delivery shows it: with who delivered, or
+// tried to.
+func via(st mail.Status) string {
+	if st.Relay == "" || st.Relay == "none" {
+		return st.Reason
+	}
+	return "delivery via " + st.Relay + ": " + st.Reason
+}
 
 // clears tells whether the sender, who was told of a delay, is to hear of its
 // end.

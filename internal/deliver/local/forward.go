@@ -21,8 +21,9 @@ func (j *job) forward(p place) {
 	j.once(p, "forward:"+foldAddress(p.address), func() {
 		rcpt := mail.Recipient{Address: p.address, Original: j.recipient.Original, Notify: withoutSuccess(j.recipient.Notify)}
 		if rcpt.DSNOriginal = j.recipient.DSNOriginal; p.owned {
-			// A list is the end of the way of the sender's wishes (RFC 3461 section 5.2.7.3).
-			rcpt.DSNOriginal, rcpt.Notify = "", 0
+			// A list is the end of the way of the sender's wishes (RFC 3461 section 5.2.7.3),
+			// nor does a member, or its system, have to know who the list was.
+			rcpt.Original, rcpt.DSNOriginal, rcpt.Notify = "", "", 0
 		}
 		for i := range j.outgoing {
 			if o := &j.outgoing[i]; o.sender == p.sender && o.delivered == p.delivered {

@@ -35,11 +35,14 @@ var enhanced = regexp.MustCompile(`^[ \t]*([45]\.[0-9]{1,3}\.[0-9]{1,3})(?:[ \t]
 // command as shown to people; sent is the text of a success.
 func (o Outcome) Status(name, sent string) mail.Status {
 	output := Printable(string(o.Output))
+	// What the command said is the diagnostic of programs (RFC 3464 section 2.3.6).
 	withOutput := func(code, text string) mail.Status {
+		diagnostic := text
 		if output != "" {
+			diagnostic = strings.TrimRight(output, " ")
 			text += ". Command output: " + output
 		}
-		return failed(code, text)
+		return diagnosed(failed(code, text), diagnostic)
 	}
 	name = Printable(name)
 	switch {
@@ -55,12 +58,18 @@ func (o Outcome) Status(name, sent string) mail.Status {
 		if strings.TrimSpace(text) == "" {
 			text = "Command died with status " + strconv.Itoa(o.Exit) + `: "` + name + `"`
 		}
-		return failed(m[1], text)
+		return diagnosed(failed(m[1], text), text)
 	}
 	if known, ok := sysexits[o.Exit]; ok {
 		return withOutput(known.code, known.text)
 	}
 	return withOutput("5.3.0", "Command died with status "+strconv.Itoa(o.Exit)+`: "`+name+`"`)
+}
+
+// diagnosed makes text the diagnostic of a status, in the terms of this system.
+func diagnosed(st mail.Status, text string) mail.Status {
+	st.DiagType, st.DiagText = "x-unix", text
+	return st
 }
 
 func failed(code, text string) mail.Status {

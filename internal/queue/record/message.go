@@ -54,6 +54,9 @@ type Info struct {
 // WarnOffset is where the delay-warning record stands, or 0.
 func (i *Info) WarnOffset() int64 { return i.warnAt }
 
+// TraceOffset is where the attribute trace_flags stands, or 0.
+func (i *Info) TraceOffset() int64 { return i.traceAt }
+
 // maxEnvelopeRecord bounds a record outside the content: far more than any
 // address or attribute, far less than memory.
 const maxEnvelopeRecord = 1 << 20

@@ -79,7 +79,11 @@ func (l *lookup) later(slot **smtp.Reply, text string) result {
 // onMessage does the actions that change what becomes of the message.
 func (l *lookup) onMessage(action, text string) result {
 	q, a := l.e.q, l.e.q.Actions
-	if a == nil || q.Where == "CONNECT" || q.Where == "HELO" || q.Where == "EHLO" || q.Where == "ETRN" {
+	if q.Where == "ETRN" { // there is no message
+		l.e.c.deps.Log.Warning("access table %s: action %s is unavailable in %s", l.r.tab.Name, action, l.e.list.parameter())
+		return dunno
+	}
+	if a == nil || q.Where == "CONNECT" || q.Where == "HELO" || q.Where == "EHLO" {
 		l.e.c.deps.Log.Warning("access table %s: with smtpd_delay_reject=no, action %s is always skipped in %s restrictions",
 			l.r.tab.Name, action, l.e.list.parameter())
 		return dunno
