@@ -35,6 +35,8 @@ type Options struct {
 	Check func(*config.Set) error
 	// Warnings finds what is odd in it; nil: nothing.
 	Warnings func(*config.Set) []string
+	// Able tells what keeps this program from running any mail system; nil: nothing.
+	Able func() error
 	// Program is the file that is executed for child processes, and Child their
 	// command line, beginning with a name; the role is added at its end.
 	Program string
@@ -136,6 +138,11 @@ func (m *Master) start() error {
 	if m.log, err = newLog(c, logFile); err != nil {
 		m.log = m.emergencyLog()
 		return err
+	}
+	if able := m.options.Able; able != nil {
+		if err := able(); err != nil {
+			return err
+		}
 	}
 	if err := m.prepare(p); err != nil {
 		return err

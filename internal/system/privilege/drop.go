@@ -136,10 +136,22 @@ func noNewPrivileges() error {
 	return allThreads("prctl", unix.SYS_PRCTL, unix.PR_SET_NO_NEW_PRIVS, 1, 0)
 }
 
+// Able tells whether a program can give up rights at all: one that was built with
+// cgo cannot. Whoever starts others asks first, so that it is said once.
+func Able() error { return allThreads("getpid", unix.SYS_GETPID, 0, 0, 0) }
+
+// errCgo is the reason of what fails on all threads at once.
+var errCgo = fmt.Errorf("this program was built with cgo, and cannot give up the rights of all its threads: build it with CGO_ENABLED=0 (%w)",
+	errors.ErrUnsupported)
+
 // allThreads makes the same system call on every thread of the process.
 func allThreads(name string, trap, a, b, c uintptr) error {
-	if _, _, errno := syscall.AllThreadsSyscall6(trap, a, b, c, 0, 0, 0); errno != 0 {
+	switch _, _, errno := syscall.AllThreadsSyscall6(trap, a, b, c, 0, 0, 0); errno {
+	case 0:
+		return nil
+	case syscall.ENOTSUP: // none of the calls here fails with it
+		return errCgo
+	default:
 		return os.NewSyscallError(name, errno)
 	}
-	return nil
 }

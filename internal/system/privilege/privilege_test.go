@@ -159,3 +159,11 @@ func TestLookup(t *testing.T) {
 		t.Error("a user that does not exist was found")
 	}
 }
+
+// A build with cgo says so, and what to do.
+func TestAble(t *testing.T) {
+	err := Able()
+	if cgo != (err != nil) || err != nil && !strings.Contains(err.Error(), "CGO_ENABLED=0") {
+		t.Errorf("built with cgo: %t; %v", cgo, err)
+	}
+}

@@ -27,6 +27,7 @@ import (
 	"posthaste/internal/schedule"
 	"posthaste/internal/system/host"
 	"posthaste/internal/system/master"
+	"posthaste/internal/system/privilege"
 	"posthaste/internal/system/spec"
 )
 
@@ -86,7 +87,7 @@ func Child(args []string, stderr io.Writer) int {
 // Master returns what master is to run: this program's own processes.
 func Master() master.Options {
 	return master.Options{
-		Catalog: Catalog(), Check: Check, Warnings: Warnings,
+		Catalog: Catalog(), Check: Check, Warnings: Warnings, Able: privilege.Able,
 		Program: "/proc/self/exe", Child: []string{"posthaste", "child"},
 	}
 }
