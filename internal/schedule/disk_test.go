@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"time"
 
@@ -82,16 +83,21 @@ func TestAdministratorDuringDelivery(t *testing.T) {
 	q, w := realQueue(t), newWorld(t)
 	held := enqueue(t, q, "one@c.test", "two@c.test")
 	deleted := enqueue(t, q, "one@d.test", "two@d.test")
+	late := enqueue(t, q, "one@e.test", "two@e.test") // deleted, and deferred after that
 	w.agent = func(_ context.Context, r deliver.Request, done func(mail.RecipientIndex, mail.Status)) error {
 		action := queue.ActHold
-		if r.ID == deleted {
+		if r.ID != held {
 			action = queue.ActDelete
 		}
 		if _, err := q.Act(action, r.ID, queue.Names); err != nil {
 			t.Error(err)
 		}
 		for i := range r.Recipients {
-			done(mail.RecipientIndex(i), mail.Sent("2.0.0", "ok"))
+			st := mail.Sent("2.0.0", "ok")
+			if r.ID == late {
+				st = mail.Defer("4.0.0", "not now")
+			}
+			done(mail.RecipientIndex(i), st)
 		}
 		return nil
 	}
@@ -100,6 +106,7 @@ func TestAdministratorDuringDelivery(t *testing.T) {
 	go func() { served <- s.Serve(context.Background()) }()
 	s.Arrived(held)
 	s.Arrived(deleted)
+	s.Arrived(late)
 	waitFor(t, func() bool {
 		m, err := q.Open(queue.Hold, held)
 		if err != nil {
@@ -118,6 +125,9 @@ func TestAdministratorDuringDelivery(t *testing.T) {
 	}
 	if n := w.logged("warning"); n != 0 {
 		t.Errorf("%d warnings", n)
+	}
+	if _, err := q.Stat(queue.DeferLog, late); !errors.Is(err, queue.ErrGone) {
+		t.Errorf("the defer log of a deleted message: %v", err)
 	}
 }
 

@@ -33,8 +33,35 @@ func (s *Scheduler) finished(m *message, err error) {
 	delete(s.messages, m.id)
 }
 
-// end decides how the attempt ends, and does it.
+// end ends the attempt. Of a message that the administrator deleted meanwhile
+// nothing stays, also not what was recorded after that.
 func (s *Scheduler) end(m *message) error {
+	err := s.conclude(m)
+	if errors.Is(err, queue.ErrGone) && s.isGone(m.id) {
+		for _, log := range queue.Logs {
+			if err := s.queue.RemoveLog(log, m.id); err != nil {
+				s.log.Warning("%s: remove the %s log of a deleted message: %s", m.id, log, err)
+			}
+		}
+	}
+	return err
+}
+
+// isGone tells whether a message lies in no queue. It is looked for twice: a move
+// can hide it once.
+func (s *Scheduler) isGone(id mail.QueueID) bool {
+	for range 2 {
+		for _, n := range queue.Names {
+			if _, err := s.queue.Stat(n, id); !errors.Is(err, queue.ErrGone) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// conclude decides how the attempt ends, and does it.
+func (s *Scheduler) conclude(m *message) error {
 	if m.interrupted {
 		s.markRest(m)
 		return m.claim.Release()
