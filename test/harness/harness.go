@@ -265,16 +265,6 @@ func Binaries() string {
 	}
 }
 
-// FreePort finds a TCP port that is free on 127.0.0.1.
-func FreePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, err
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
-}
-
 // As is the same instance, its directories and its configuration, in the hands
 // of another system: one that takes over. Only one of them may run at a time,
 // and Stop of either removes the directory.

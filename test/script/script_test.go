@@ -88,7 +88,13 @@ func setup(env *testscript.Env, system harness.System) error {
 		values[name] = strconv.Itoa(sink.Port)
 		env.Defer(sink.Close)
 	}
-	for _, name := range []string{"DEAD", "PORT2", "PORT3"} {
+	dead, port, err := harness.DeadPort()
+	if err != nil {
+		return err
+	}
+	env.Defer(func() { dead.Close() })
+	values["DEAD"] = strconv.Itoa(port)
+	for _, name := range []string{"PORT2", "PORT3"} {
 		port, err := harness.FreePort()
 		if err != nil {
 			return err
@@ -98,7 +104,6 @@ func setup(env *testscript.Env, system harness.System) error {
 	if err := os.Chmod(env.WorkDir, 0o755); err != nil {
 		return err
 	}
-	var err error
 	s.i, err = harness.New(harness.Config{System: system, Main: read("main.cf"), Master: read("master.cf"), Values: values,
 		Files: configFiles(env.WorkDir)})
 	if errors.Is(err, harness.ErrUnavailable) {
