@@ -48,7 +48,7 @@ func (j *journal) checkpoint() error {
 		roomy := j.roomy()
 		for _, s := range left {
 			if roomy && !s.notes && !s.bad && j.fs.Rename(s.name, s.name+spareSuffix) == nil {
-				j.keepSpare(s.name+spareSuffix, s.file)
+				j.keepSpare(&segment{name: s.name + spareSuffix, file: s.file, blocks: max(s.blocks, s.size)})
 			} else {
 				j.retire(s.name, s.file, s.notes)
 			}

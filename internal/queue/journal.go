@@ -302,10 +302,12 @@ func (j *journal) roomy() bool {
 	return err == nil && room >= spareRoom
 }
 
-// prepare makes a spare file whose blocks are all there, when there is none.
+// prepare makes a spare file whose blocks are all there, when there is none. A
+// segment that was begun meanwhile gives way to it: each sync of a file that
+// grows costs a commit of the file system.
 func (j *journal) prepare() error {
 	j.mu.Lock()
-	need := j.spare == nil && j.cur == nil
+	need := j.spare == nil
 	j.mu.Unlock()
 	if !need || !j.roomy() {
 		return nil
@@ -327,20 +329,28 @@ func (j *journal) prepare() error {
 		j.fs.Remove(name)
 		return err
 	}
-	j.keepSpare(name, f)
+	j.keepSpare(&segment{name: name, file: f, blocks: segmentSize})
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.cur != nil && j.cur.blocks == 0 {
+		j.leave()
+	}
 	return nil
 }
 
-// keepSpare keeps a file for the next segment, or removes it when there is one.
-func (j *journal) keepSpare(name string, f File) {
+// keepSpare keeps a file for the next segment. Of two it is the one with more
+// blocks, and the other is removed.
+func (j *journal) keepSpare(s *segment) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if j.spare != nil {
-		j.fs.Remove(name)
-		f.Close()
-		return
+	if other := j.spare; other != nil {
+		if other.blocks > s.blocks {
+			s, other = other, s
+		}
+		j.fs.Remove(other.name)
+		other.file.Close()
 	}
-	j.spare = &segment{name: name, file: f}
+	j.spare = s
 }
 
 // abandon takes a segment whose sync failed out of use (R2): what was written

@@ -328,3 +328,23 @@ func TestFramesOfAnEarlierSegment(t *testing.T) {
 		t.Errorf("an old frame was read: %v", err)
 	}
 }
+
+// A segment that was begun before there was a spare file gives way to it.
+func TestSegmentGivesWayToSpareFile(t *testing.T) {
+	q := withJournal(t, t.TempDir())
+	if !q.journal.roomy() {
+		t.Skip("SKIPPED: too little room")
+	}
+	send(t, q, "r1@c.test")
+	first := q.journal.cur
+	if err := q.journal.prepare(); err != nil {
+		t.Fatal(err)
+	}
+	send(t, q, "r2@c.test")
+	if s := q.journal.cur; first == nil || s == nil || s == first || s.blocks != segmentSize {
+		t.Errorf("the second message is in %+v", s)
+	}
+	if err := q.Close(); err != nil {
+		t.Error(err)
+	}
+}
