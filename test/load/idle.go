@@ -30,15 +30,12 @@ default_process_limit = 20000
 const perAddress = 1000
 
 // idle opens n connections, each after its EHLO, and measures while they wait.
-func idle(system harness.System, n int) (f idleFigures, err error) {
-	i, err := harness.New(harness.Config{System: system, Main: idleMain})
+func idle(st *stage, system harness.System, n int) (f idleFigures, err error) {
+	i, err := st.begin(harness.Config{System: system, Main: idleMain})
 	if err != nil {
 		return f, err
 	}
 	defer i.Stop()
-	if err := i.Start(); err != nil {
-		return f, err
-	}
 	var open []net.Conn
 	defer func() {
 		for _, c := range open {
@@ -108,7 +105,7 @@ func ask(c net.Conn, r *bufio.Reader, command string) error {
 
 // printIdle measures idle connections and prints a table; Postfix has a process for
 // each, so it gets a fifth of them. It returns the exit status.
-func printIdle(n int, only string) int {
+func printIdle(st *stage, n int, only string) int {
 	fmt.Println("| system | idle connections | KiB each | a new client is greeted after |")
 	fmt.Println("|--|--:|--:|--:|")
 	for _, s := range []struct {
@@ -118,7 +115,7 @@ func printIdle(n int, only string) int {
 		if only != "" && only != string(s.system) {
 			continue
 		}
-		f, err := idle(s.system, s.n)
+		f, err := idle(st, s.system, s.n)
 		if err != nil {
 			fmt.Fprintf(os.Stderr, "load: %s: %s\n", s.system, err)
 			return 1

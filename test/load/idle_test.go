@@ -8,7 +8,12 @@ import (
 
 // An idle connection costs little, and does not keep a new client waiting.
 func TestIdle(t *testing.T) {
-	f, err := idle(harness.Ours, 1000)
+	st, err := newStage()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.clear()
+	f, err := idle(st, harness.Ours, 1000)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,6 +18,7 @@ import (
 	"syscall"
 
 	"posthaste/test/harness"
+	"posthaste/test/isolate"
 )
 
 // setting is one row of the table.
@@ -37,10 +38,34 @@ type figures struct {
 	Double  int
 }
 
-func main() { os.Exit(measureAll()) }
+func main() { isolate.Run(program) }
 
-// measureAll is the program; it returns the exit status.
-func measureAll() int {
+// program is all of it; it returns the exit status.
+func program() int {
+	measurement := arguments()
+	stop := make(chan os.Signal, 1)
+	signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
+	st, err := newStage()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "load:", err)
+		return 1
+	}
+	done, code := make(chan int, 1), 1
+	go func() { done <- measurement(st) }()
+	select {
+	case code = <-done:
+	case s := <-stop:
+		fmt.Fprintln(os.Stderr, "load:", s)
+	}
+	if err := st.clear(); err != nil {
+		fmt.Fprintln(os.Stderr, "load:", err)
+		return 1
+	}
+	return code
+}
+
+// arguments is the measurement that is asked for; it returns the exit status.
+func arguments() func(*stage) int {
 	rounds := flag.Int("rounds", 3, "rounds for each setting; systems alternate within a round")
 	messages := flag.Int("messages", 3000, "messages in a run at 4 kB; fewer for larger ones")
 	sessions := flag.String("sessions", "1,20,100", "numbers of sessions")
@@ -54,47 +79,36 @@ func measureAll() int {
 	deferred := flag.Int("deferred", 0, "measure with this many deferred messages instead")
 	flag.Parse()
 	calm()
-	if *waiting > 0 {
-		return printIdle(*waiting, *only)
-	}
 	var size int64
 	var options []string
 	if *deferred > 0 {
 		size, options = backlogDisk(*deferred)
 	}
-	var d *volume
-	if *kind != "" && os.Geteuid() == 0 {
-		var err error
-		d, err = newVolume(*kind, size, options...)
-		if err != nil {
-			fmt.Fprintln(os.Stderr, "load: disk:", err)
-			return 1
+	return func(st *stage) int {
+		if *waiting > 0 {
+			return printIdle(st, *waiting, *only)
 		}
-		defer d.remove()
-		stop := make(chan os.Signal, 1)
-		signal.Notify(stop, os.Interrupt, syscall.SIGTERM)
-		go func() {
-			<-stop
-			d.remove()
-			os.Exit(1)
-		}()
-		os.Setenv("TMPDIR", d.mount)
-	}
-	if *deferred > 0 {
-		if err := runBacklog(*deferred, *rounds, *messages, *only, d); err != nil {
+		var err error
+		if *kind != "" && os.Geteuid() == 0 {
+			err = st.mount(*kind, size, options...)
+		}
+		switch {
+		case err != nil:
+			err = fmt.Errorf("disk: %w", err)
+		case *deferred > 0:
+			err = runBacklog(st, *deferred, *rounds, *messages, *only)
+		default:
+			err = run(st, *rounds, *messages, *sessions, *sizes, *maildir, *keep, *only, *asJSON)
+		}
+		if err != nil {
 			fmt.Fprintln(os.Stderr, "load:", err)
 			return 1
 		}
 		return 0
 	}
-	if err := run(*rounds, *messages, *sessions, *sizes, *maildir, *keep, *only, *asJSON); err != nil {
-		fmt.Fprintln(os.Stderr, "load:", err)
-		return 1
-	}
-	return 0
 }
 
-func run(rounds, messages int, sessions, sizes string, maildir, keep bool, only string, asJSON bool) error {
+func run(st *stage, rounds, messages int, sessions, sizes string, maildir, keep bool, only string, asJSON bool) error {
 	systems := []harness.System{harness.Ours, harness.Postfix}
 	if only != "" {
 		systems = []harness.System{harness.System(only)}
@@ -118,7 +132,7 @@ func run(rounds, messages int, sessions, sizes string, maildir, keep bool, only 
 		if s.Sessions == 1 {
 			n = max(n/4, 100)
 		}
-		all, err := measure(systems, s, n, rounds, w, keep)
+		all, err := measure(st, systems, s, n, rounds, w, keep)
 		if err != nil {
 			return err
 		}

@@ -20,12 +20,12 @@ in_flow_delay = 0
 `
 
 // measure runs all systems in turn, in each round.
-func measure(systems []harness.System, s setting, messages, rounds int, w way, keep bool) (map[harness.System][]figures, error) {
+func measure(st *stage, systems []harness.System, s setting, messages, rounds int, w way, keep bool) (map[harness.System][]figures, error) {
 	all := make(map[harness.System][]figures)
 	for round := range rounds {
 		for i := range systems {
 			system := systems[(i+round)%len(systems)] // neither always goes first
-			f, err := once(system, s, messages, w, keep)
+			f, err := once(st, system, s, messages, w, keep)
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", system, err)
 			}
@@ -45,17 +45,17 @@ func measure(systems []harness.System, s setting, messages, rounds int, w way, k
 // mailboxes.
 type way struct {
 	rcpt  func(number int) string // the recipient of a message
-	start func(harness.System) (*harness.Instance, arrivals, error)
+	start func(*stage, harness.System) (*harness.Instance, arrivals, error)
 }
 
 var relaying = way{
 	rcpt: func(int) string { return "rcpt@sink.example.test" },
-	start: func(system harness.System) (*harness.Instance, arrivals, error) {
+	start: func(st *stage, system harness.System) (*harness.Instance, arrivals, error) {
 		sink, err := startSink()
 		if err != nil {
 			return nil, nil, err
 		}
-		i, err := begin(harness.Config{System: system, Main: relayMain,
+		i, err := st.begin(harness.Config{System: system, Main: relayMain,
 			Values: map[string]string{"SINK": fmt.Sprint(sink.port)}})
 		if err != nil {
 			sink.stop()
@@ -67,8 +67,8 @@ var relaying = way{
 
 var storing = way{
 	rcpt: func(number int) string { return fmt.Sprintf("u%d@box.example.test", number%boxes) },
-	start: func(system harness.System) (*harness.Instance, arrivals, error) {
-		i, err := begin(harness.Config{System: system, Main: maildirMain, Files: map[string]string{"boxes": boxTable()}})
+	start: func(st *stage, system harness.System) (*harness.Instance, arrivals, error) {
+		i, err := st.begin(harness.Config{System: system, Main: maildirMain, Files: map[string]string{"boxes": boxTable()}})
 		if err != nil {
 			return nil, nil, err
 		}
@@ -81,22 +81,9 @@ var storing = way{
 	},
 }
 
-// begin makes a system and starts it.
-func begin(c harness.Config) (*harness.Instance, error) {
-	i, err := harness.New(c)
-	if err != nil {
-		return nil, err
-	}
-	if err := i.Start(); err != nil {
-		i.Stop()
-		return nil, err
-	}
-	return i, nil
-}
-
 // once starts a system, drives one load through it, and stops it.
-func once(system harness.System, s setting, messages int, w way, keep bool) (f figures, err error) {
-	i, out, err := w.start(system)
+func once(st *stage, system harness.System, s setting, messages int, w way, keep bool) (f figures, err error) {
+	i, out, err := w.start(st, system)
 	if err != nil {
 		return f, err
 	}

@@ -42,6 +42,7 @@ func backlogDisk(n int) (size int64, options []string) {
 
 // trial is one measurement of a long queue.
 type trial struct {
+	stage                   *stage
 	count, rounds, messages int
 	sink                    *sink
 	sent                    int // messages that the sink must have got
@@ -61,24 +62,25 @@ type backlogRow struct {
 }
 
 // runBacklog measures both systems, or only one of them.
-func runBacklog(count, rounds, messages int, only string, d *volume) error {
+func runBacklog(st *stage, count, rounds, messages int, only string) error {
+	d := st.volume
 	if d == nil {
 		return errors.New("-deferred needs root and a -disk")
 	}
-	t := &trial{count: count, rounds: rounds, messages: messages, seed: maphash.MakeSeed()}
+	t := &trial{stage: st, count: count, rounds: rounds, messages: messages, seed: maphash.MakeSeed()}
 	var err error
 	if t.sink, err = startSink(); err != nil {
 		return err
 	}
 	defer t.sink.stop()
 	for _, i := range []**harness.Instance{&t.full, &t.empty} {
-		*i, err = harness.New(harness.Config{System: harness.Ours, Main: backlogMain,
+		*i, err = st.begin(harness.Config{System: harness.Ours, Main: backlogMain,
 			Values: map[string]string{"SINK": fmt.Sprint(t.sink.port)}})
 		if err != nil {
 			return err
 		}
 		defer (*i).Stop()
-		if err := errors.Join((*i).Start(), (*i).Halt()); err != nil { // makes the directories
+		if err := (*i).Halt(); err != nil { // the directories are made
 			return err
 		}
 	}
@@ -346,6 +348,9 @@ func (t *trial) discarded() (n int, err error) {
 // theirs measures Postfix's listings of the same directory, while it runs.
 func (t *trial) theirs() error {
 	i, err := t.full.As(harness.Postfix)
+	if err == nil {
+		err = t.stage.watch(i)
+	}
 	if err != nil {
 		return err
 	}

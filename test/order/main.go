@@ -6,23 +6,45 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
+	"os/signal"
 	"strings"
+	"syscall"
 	"time"
+
+	"posthaste/test/isolate"
 )
 
-func main() {
+func main() { isolate.Run(program) }
+
+// errInterrupted is the error of a run that somebody wants to end.
+var errInterrupted = errors.New("interrupted")
+
+func program() int {
 	profiles := flag.String("profiles", string(journal)+","+string(files), "how messages are committed, with commas")
 	roles := flag.String("roles", "", "the processes to kill, with commas; empty: all")
 	limit := flag.Duration("time", time.Hour, "the longest time for one profile; the points that are left are not tried")
 	flag.Parse()
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
 	var failed error
 	for p := range strings.SplitSeq(*profiles, ",") {
-		r, err := killAt(profile(p), everywhere(*roles, time.Now().Add(*limit)))
+		next := everywhere(*roles, time.Now().Add(*limit))
+		r, err := killAt(profile(p), func(died bool) (point, bool) {
+			if ctx.Err() != nil {
+				return point{}, false
+			}
+			return next(died)
+		})
+		if ctx.Err() != nil {
+			failed = errors.Join(failed, fmt.Errorf("%s: %w", p, errInterrupted), err)
+			break
+		}
 		if err != nil {
 			failed = errors.Join(failed, fmt.Errorf("%s: %w", p, err))
 			continue
@@ -34,8 +56,9 @@ func main() {
 	}
 	if failed != nil {
 		fmt.Fprintln(os.Stderr, "order:", failed)
-		os.Exit(1)
+		return 1
 	}
+	return 0
 }
 
 // misses is how many points in a row a process must not come to until no more
