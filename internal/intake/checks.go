@@ -12,18 +12,21 @@ func (m *Message) checked() bool {
 	return !m.door.options.NoHeaderBodyChecks && !m.door.options.Internal && !m.passed && m.err == nil
 }
 
+// The classes of what is inspected, as the log has them.
+const (
+	classHeader = "header" // also of a part, or of a message within the message
+	classBody   = "body"
+)
+
 // checkHeader inspects a logical header. It returns what to go on with; keep
 // is false when the header goes away.
-//
-// Headers of MIME parts are not told apart yet: mime_header_checks and
-// nested_header_checks belong here, chosen by the part the header is in.
 func (m *Message) checkHeader(head []byte) (_ []byte, keep bool) {
-	return m.check(m.door.headerChecks, "header", head)
+	return m.check(m.door.headerChecks, classHeader, head)
 }
 
 // checkBody inspects a piece of a body line.
 func (m *Message) checkBody(line []byte) (_ []byte, keep bool) {
-	return m.check(m.door.bodyChecks, "body", line)
+	return m.check(m.door.bodyChecks, classBody, line)
 }
 
 // check looks text up and does what header_checks(5) says for the result.
@@ -130,7 +133,7 @@ func (c *check) prepend() {
 	switch {
 	case c.argument == "":
 		c.m.door.log.Warning("PREPEND action without text in %s map", c.title)
-	case c.class == "header" && headerName([]byte(c.argument)) == 0:
+	case c.class != classBody && headerName([]byte(c.argument)) == 0:
 		c.m.door.log.Warning("bad PREPEND header text \"%s\" in %s map -- need \"headername: headervalue\"", c.argument, c.title)
 	default:
 		c.log("prepend", c.argument)
@@ -142,7 +145,7 @@ func (c *check) replace() []byte {
 	switch {
 	case c.argument == "":
 		c.m.door.log.Warning("REPLACE action without text in %s map", c.title)
-	case c.class == "header" && headerName([]byte(c.argument)) == 0:
+	case c.class != classBody && headerName([]byte(c.argument)) == 0:
 		c.m.door.log.Warning("bad REPLACE header text \"%s\" in %s map -- need \"headername: headervalue\"", c.argument, c.title)
 	default:
 		c.log("replace", c.argument)

@@ -3,6 +3,8 @@ package intake
 import (
 	"bytes"
 	"context"
+
+	"posthaste/internal/protocol/mime"
 )
 
 // Line adds a line of content without its line end, or the end of a line that
@@ -81,7 +83,12 @@ func isBlank(c byte) bool { return c == ' ' || c == '\t' }
 func (m *Message) piece(text []byte, complete bool) {
 	continued := m.partial
 	m.partial = !complete
-	if m.stage == inHeader && m.headerText(text, continued) {
+	switch {
+	case m.stage == inHeader:
+		if m.headerText(text, continued) {
+			return
+		}
+	case m.parts != nil && m.partText(text, continued):
 		return
 	}
 	m.bodyText(text, continued, complete)
@@ -121,6 +128,9 @@ func (m *Message) writeLine(line []byte) {
 func (m *Message) beginContent() {
 	m.out.BeginContent()
 	m.stage = inHeader
+	if m.door.followsParts() {
+		m.parts = new(mime.Tracker)
+	}
 	for _, h := range m.prepend {
 		*m.head = append((*m.head)[:0], h...)
 		m.endHeader()
@@ -137,6 +147,9 @@ func (m *Message) endContent(context.Context) error {
 	if m.err == nil && !m.discard && m.stage == inHeader {
 		m.endHeader()
 		m.endHeaders()
+	}
+	if m.err == nil && !m.discard {
+		m.endParts()
 	}
 	return m.err
 }

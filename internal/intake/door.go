@@ -109,6 +109,8 @@ type Door struct {
 	logs         Logs
 	now          func() time.Time
 	headerChecks *table.Maps
+	mimeChecks   *table.Maps
+	nestedChecks *table.Maps
 	bodyChecks   *table.Maps
 	drop         map[string]bool
 	strip        *byteSet
@@ -135,6 +137,8 @@ func New(p Params, d Deps) (*Door, error) {
 	return &Door{
 		params: p, queue: d.Queue, maps: d.Maps, log: d.Log, logs: d.Logs, now: d.Now,
 		headerChecks: table.NewMaps(d.Tables, "header_checks", p.HeaderChecks),
+		mimeChecks:   table.NewMaps(d.Tables, "mime_header_checks", p.MIMEHeaderChecks),
+		nestedChecks: table.NewMaps(d.Tables, "nested_header_checks", p.NestedHeaderChecks),
 		bodyChecks:   table.NewMaps(d.Tables, "body_checks", p.BodyChecks),
 		drop:         nameSet(p.DropHeaders),
 		strip:        newByteSet(p.StripCharacters),

@@ -10,30 +10,49 @@ import (
 // headerText collects a piece of the message header. It returns false when
 // the piece belongs to the body: the header has ended then.
 func (m *Message) headerText(text []byte, continued bool) bool {
-	head := *m.head
-	switch {
-	case continued:
-		m.collect(head, text)
-		return true
-	case len(head) > 0 && len(text) > 0 && isBlank(text[0]):
-		if len(head) < m.door.params.HeaderSizeLimit {
-			m.collect(append(head, '\n'), text)
-		}
+	if m.collectHeader(text, continued) {
 		return true
 	}
 	m.endHeader()
-	if n := headerName(text); n > 0 {
-		// Without the blanks before the colon: a pattern of header_checks would miss
-		// the header, and readers differ about what it is.
-		m.collect((*m.head)[:0], text[:n])
-		m.collect(*m.head, text[n+bytes.IndexByte(text[n:], ':'):])
+	if m.beginHeader(text) {
 		return true
 	}
 	m.endHeaders()
+	m.endOfHeader(text)
 	if len(text) > 0 {
 		m.noEmptyLine(text)
 	}
 	return false
+}
+
+// collectHeader takes a piece that goes on with the header that is being
+// collected; false: it does not.
+func (m *Message) collectHeader(text []byte, continued bool) bool {
+	head := *m.head
+	switch {
+	case continued:
+		m.collect(head, text)
+	case len(head) > 0 && len(text) > 0 && isBlank(text[0]):
+		if len(head) < m.door.params.HeaderSizeLimit {
+			m.collect(append(head, '\n'), text)
+		}
+	default:
+		return false
+	}
+	return true
+}
+
+// beginHeader takes a piece that begins a header; false: it does not.
+func (m *Message) beginHeader(text []byte) bool {
+	n := headerName(text)
+	if n == 0 {
+		return false
+	}
+	// Without the blanks before the colon: a pattern of header_checks would miss
+	// the header, and readers differ about what it is.
+	m.collect((*m.head)[:0], text[:n])
+	m.collect(*m.head, text[n+bytes.IndexByte(text[n:], ':'):])
+	return true
 }
 
 // collect adds text to a header, up to header_size_limit.
@@ -105,6 +124,9 @@ func (m *Message) header(head []byte) {
 			lower[i] = c
 		}
 		info = knownHeaders[string(lower[:n])]
+	}
+	if m.parts != nil {
+		m.parts.Field(head)
 	}
 	m.present |= info.seen
 	value := head[n:]

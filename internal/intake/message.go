@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"posthaste/internal/mail"
+	"posthaste/internal/protocol/mime"
 	"posthaste/internal/queue"
 	"posthaste/internal/queue/record"
 )
@@ -50,6 +51,7 @@ type Message struct {
 	encoding mail.Encoding
 	started  bool // a line of content was given
 	bodySize int64
+	parts    *mime.Tracker // nil: everything below the header is text
 
 	// Outcome of checks.
 	filter   string

@@ -25,6 +25,9 @@ type Params struct {
 	RejectCharacters    string        `cf:"message_reject_characters" default:"" doc:"Characters for which a message is refused."`
 	NonEmptyEndOfHeader string        `cf:"non_empty_end_of_header_action" default:"fix_quietly" doc:"What to do when a header does not end in an empty line: fix_quietly, add_header or reject."`
 	HeaderChecks        string        `cf:"header_checks" default:"" doc:"Tables for the inspection of message headers."`
+	MIMEHeaderChecks    string        `cf:"mime_header_checks" default:"$header_checks" doc:"Tables for the inspection of headers of MIME parts."`
+	NestedHeaderChecks  string        `cf:"nested_header_checks" default:"$header_checks" doc:"Tables for the inspection of headers of messages within a message."`
+	DisableMIME         bool          `cf:"disable_mime_input_processing" default:"no" doc:"Take everything below the message header for text."`
 	BodyChecks          string        `cf:"body_checks" default:"" doc:"Tables for the inspection of body lines."`
 	BodyChecksLimit     int64         `cf:"body_checks_size_limit" default:"51200" unit:"bytes" doc:"How much of a body is inspected."`
 	FlowDelay           time.Duration `cf:"in_flow_delay" default:"1s" unit:"s" doc:"How long a message waits before it is accepted when mail comes in faster than the queue manager takes it; 0: not at all."`

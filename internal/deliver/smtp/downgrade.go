@@ -3,6 +3,8 @@ package smtp
 import (
 	"bytes"
 	"strings"
+
+	"posthaste/internal/protocol/mime"
 )
 
 // downgrader converts 8-bit MIME content to 7 bits for a server without
@@ -13,8 +15,8 @@ import (
 type downgrader struct {
 	out        lineWriter
 	state      mimeState
-	boundaries []boundary // of the multiparts around the current line, outermost first
-	midLine    bool       // the line goes on from the call before
+	boundaries []mime.Boundary // of the multiparts around the current line, outermost first
+	midLine    bool            // the line goes on from the call before
 
 	// The header being read.
 	line     []byte // the current line as far as it was received
@@ -35,19 +37,11 @@ const (
 	mimeEncode           // body that becomes quoted-printable
 )
 
-type boundary struct {
-	text   string
-	digest bool
-}
-
 const (
 	// maxHeaderLine is how much of a header line is looked at.
 	maxHeaderLine = 8 << 10
-	// maxNesting is Postfix's mime_nesting_limit; deeper entities go through.
-	maxNesting = 100
-
-	contentType = "content-type"
-	transferEnc = "content-transfer-encoding"
+	contentType   = "content-type"
+	transferEnc   = "content-transfer-encoding"
 )
 
 func newDowngrader(out lineWriter) *downgrader {
@@ -62,8 +56,8 @@ func (d *downgrader) Write(part []byte, complete bool) error {
 	if d.state == mimeHeader {
 		return d.header(part, complete, start)
 	}
-	if start && complete && len(d.boundaries) > 0 && bytes.HasPrefix(part, dashes) {
-		if n, last, ok := d.match(part); ok {
+	if start && complete && len(d.boundaries) > 0 && bytes.HasPrefix(part, []byte("--")) {
+		if n, last, ok := mime.Match(d.boundaries, part); ok {
 			return d.delimiter(part, n, last)
 		}
 	}
@@ -88,21 +82,6 @@ func (d *downgrader) End() error {
 	return d.out.End()
 }
 
-var dashes = []byte("--")
-
-// match finds the multipart that a delimiter line belongs to (RFC 2046
-// section 5.1.1), the innermost first.
-func (d *downgrader) match(line []byte) (n int, last, ok bool) {
-	text := bytes.TrimRight(line[2:], " \t")
-	for n = len(d.boundaries) - 1; n >= 0; n-- {
-		rest, found := bytes.CutPrefix(text, []byte(d.boundaries[n].text))
-		if found && (len(rest) == 0 || bytes.Equal(rest, dashes)) {
-			return n, len(rest) > 0, true
-		}
-	}
-	return 0, false, false
-}
-
 // delimiter begins the next part of multipart n, or ends that multipart.
 func (d *downgrader) delimiter(line []byte, n int, last bool) error {
 	if last {
@@ -110,7 +89,7 @@ func (d *downgrader) delimiter(line []byte, n int, last bool) error {
 		d.state = mimePlain
 	} else {
 		d.boundaries = d.boundaries[:n+1]
-		d.beginHeader(d.boundaries[n].digest)
+		d.beginHeader(d.boundaries[n].Digest)
 	}
 	return d.out.Write(line, true)
 }
@@ -177,10 +156,7 @@ func (d *downgrader) endField() error {
 	if d.field != transferEnc || len(d.held) == 0 {
 		return nil
 	}
-	_, value, _ := bytes.Cut(d.held, []byte(":"))
-	value, _, _ = bytes.Cut(bytes.TrimSpace(value), []byte(";"))
-	value, _, _ = bytes.Cut(value, []byte("("))
-	d.encoding = strings.ToLower(string(bytes.TrimSpace(value)))
+	d.encoding = mime.Encoding(d.held)
 	held := d.held
 	d.held = d.held[:0]
 	if d.isEightBit() {
@@ -208,7 +184,7 @@ func (d *downgrader) endHeader() error {
 	if err := d.out.Write(nil, true); err != nil {
 		return err
 	}
-	kind, _, _ := parseContentType(d.kind)
+	kind, _, _ := mime.ContentType(d.kind)
 	if d.state == mimePlain && d.isMessage(kind) && nested != "base64" && nested != "quoted-printable" {
 		d.beginHeader(false)
 	}
@@ -222,11 +198,11 @@ func (d *downgrader) isMessage(kind string) bool {
 // chooseBody decides what happens to the body of the entity whose header ends,
 // and says so in that header.
 func (d *downgrader) chooseBody() error {
-	kind, border, digest := parseContentType(d.kind)
+	kind, border, digest := mime.ContentType(d.kind)
 	d.state = mimePlain
 	composite := d.isMessage(kind) || strings.HasPrefix(kind, "multipart/")
-	if border != "" && strings.HasPrefix(kind, "multipart/") && len(d.boundaries) < maxNesting {
-		d.boundaries = append(d.boundaries, boundary{border, digest})
+	if border != "" && strings.HasPrefix(kind, "multipart/") && len(d.boundaries) < mime.MaxNesting {
+		d.boundaries = append(d.boundaries, mime.Boundary{Text: border, Digest: digest})
 	}
 	switch {
 	case !d.isEightBit():
@@ -236,54 +212,4 @@ func (d *downgrader) chooseBody() error {
 	}
 	d.state = mimeEncode
 	return d.out.Write([]byte("Content-Transfer-Encoding: quoted-printable"), true)
-}
-
-// parseContentType reads the type, in lower case, and the boundary of a
-// Content-Type field (RFC 2045 section 5.1).
-func parseContentType(field []byte) (kind, border string, digest bool) {
-	_, value, _ := strings.Cut(string(field), ":")
-	params := splitParams(value)
-	if len(params) == 0 {
-		return "", "", false
-	}
-	kind = strings.ToLower(strings.Join(strings.Fields(params[0]), ""))
-	for _, p := range params[1:] {
-		name, value, ok := strings.Cut(p, "=")
-		if ok && strings.EqualFold(strings.TrimSpace(name), "boundary") {
-			border = strings.TrimRight(strings.TrimSpace(value), " ")
-		}
-	}
-	return kind, border, kind == "multipart/digest"
-}
-
-// splitParams splits at ';', takes quotes and their backslashes away, and drops
-// comments.
-func splitParams(s string) []string {
-	var params []string
-	var b strings.Builder
-	quoted, depth := false, 0
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		switch {
-		case c == '\\' && (quoted || depth > 0):
-			if i++; i < len(s) && depth == 0 {
-				b.WriteByte(s[i])
-			}
-		case c == '"' && depth == 0:
-			quoted = !quoted
-		case quoted:
-			b.WriteByte(c)
-		case c == '(':
-			depth++
-		case c == ')' && depth > 0:
-			depth--
-		case depth > 0:
-		case c == ';':
-			params = append(params, b.String())
-			b.Reset()
-		default:
-			b.WriteByte(c)
-		}
-	}
-	return append(params, b.String())
 }
