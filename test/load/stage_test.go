@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"posthaste/test/harness"
+	"posthaste/test/process"
 )
 
 // asProgram has a copy of this test be the program.
@@ -62,8 +63,8 @@ func TestSignalClearsTheStage(t *testing.T) {
 	if cmd.ProcessState.ExitCode() != 1 {
 		t.Errorf("%s\n%s", cmd.ProcessState, out.String())
 	}
-	if err := syscall.Kill(master, 0); err != syscall.ESRCH {
-		t.Errorf("process %d is left: %v", master, err)
+	if !process.Gone(master) {
+		t.Errorf("process %d is left", master)
 		syscall.Kill(master, syscall.SIGTERM)
 	}
 	if left, _ := os.ReadDir(dir); len(left) > 0 {

@@ -314,6 +314,11 @@ func TestDrain(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
+	late, ours := net.Pipe() // accepted as the server was told to leave
+	go r.srv.ServeConn(t.Context(), ours)
+	if got, _ := io.ReadAll(late); string(got) != bye {
+		t.Errorf("late: %q", got)
+	}
 }
 
 func TestPanic(t *testing.T) {

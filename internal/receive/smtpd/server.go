@@ -153,7 +153,9 @@ func (s *Server) ServeConn(ctx context.Context, conn net.Conn) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	ses := s.newSession(ctx, conn)
-	if !s.register(ses) {
+	if !s.register(ses) { // it was accepted a moment too late
+		ses.readError(errDrain)
+		ses.link.flush()
 		conn.Close()
 		return
 	}
