@@ -71,7 +71,7 @@ func Serve(dir, mount string, pause time.Duration, images ...string) (l *Log, er
 		return nil, err
 	}
 	never := time.Hour // nothing changes but by the kernel itself
-	l.server, err = fs.Mount(mount, &root{l: l}, &fs.Options{EntryTimeout: &never, AttrTimeout: &never,
+	l.server, err = serve(mount, &root{l: l}, &fs.Options{EntryTimeout: &never, AttrTimeout: &never,
 		MountOptions: fuse.MountOptions{DirectMountStrict: true, FsName: "blocklog", DisableXAttrs: true, MaxWrite: 1 << 20}})
 	return l, err
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 
@@ -169,5 +170,14 @@ func TestAdvance(t *testing.T) {
 		if l.At(n).Before(l.At(n - 1)) {
 			t.Errorf("event %d was before the one before it", n)
 		}
+	}
+}
+
+// A program that is started while a disk is served has no descriptor of it.
+func TestNothingInherited(t *testing.T) {
+	served(t)
+	out, err := exec.Command("ls", "-l", "/proc/self/fd").CombinedOutput()
+	if err != nil || bytes.Contains(out, []byte("/dev/fuse")) {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
