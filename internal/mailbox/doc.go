@@ -5,5 +5,6 @@
 // that a mistake here can harm that user only.
 //
 // Success means durable: the file and the directory entry that leads to it
-// were synced. A failed delivery leaves the mailbox as it was.
+// were synced. A failed delivery leaves the mailbox as it was, and so does one
+// whose context ends, because then nobody learns of its success.
 package mailbox

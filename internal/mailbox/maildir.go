@@ -40,16 +40,17 @@ var sequence atomic.Uint64
 // Maildir delivers the message to a maildir and returns when the entry in
 // new/ is durable. The directories are made when they are missing. The work
 // is done relative to open directories, so that renaming a directory on the
-// way cannot lead the delivery somewhere else. Errors are *mail.Error.
-func (m *Message) Maildir(_ context.Context, path string, o Options) error {
-	err := m.maildir(strings.TrimRight(path, "/"), o)
+// way cannot lead the delivery somewhere else. When ctx ends before it returns,
+// nothing is left in new/. Errors are *mail.Error.
+func (m *Message) Maildir(ctx context.Context, path string, o Options) error {
+	err := m.maildir(ctx, strings.TrimRight(path, "/"), o)
 	if err != nil {
 		return fault(err, o.code(), "maildir delivery failed: ")
 	}
 	return nil
 }
 
-func (m *Message) maildir(path string, o Options) error {
+func (m *Message) maildir(ctx context.Context, path string, o Options) error {
 	tmp, fresh, err := openMaildir(path, o)
 	if err != nil {
 		return err
@@ -69,8 +70,11 @@ func (m *Message) maildir(path string, o Options) error {
 	if err := m.Write(limited(file, 0, o.MaxSize), MaildirFormat); err != nil {
 		return fault(err, o.code(), "error writing message: ")
 	}
-	if err := file.Sync(); err != nil {
+	if err := settle(file); err != nil {
 		return fault(err, "4.3.0", "error writing message: ")
+	}
+	if err := interrupted(ctx); err != nil {
+		return err
 	}
 	name, err := uniqueName(fd, unixTime, o.Hostname)
 	if err != nil {
@@ -79,16 +83,16 @@ func (m *Message) maildir(path string, o Options) error {
 	if err := publish(tmp, tmpName, fresh, name, o); err != nil {
 		return err
 	}
-	if err := probe(fd); err != nil {
+	if err := confirm(ctx, fd, fresh); err != nil {
 		unix.Unlinkat(fresh, name, 0)
-		return fault(err, "4.3.0", "sync of directory new: ")
+		return err
 	}
 	return nil
 }
 
-// publish gives the finished file its name in new/ and syncs that directory. A
-// rename that keeps mail with the same name is cheaper than a link and an unlink,
-// which is the way where file systems do not have it.
+// publish gives the finished file its name in new/. A rename that keeps mail with
+// the same name is cheaper than a link and an unlink, which is the way where file
+// systems do not have it.
 func publish(tmp int, tmpName string, fresh int, name string, o Options) error {
 	err := unix.Renameat2(tmp, tmpName, fresh, name, unix.RENAME_NOREPLACE)
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EOPNOTSUPP) {
@@ -97,11 +101,18 @@ func publish(tmp int, tmpName string, fresh int, name string, o Options) error {
 	if err != nil {
 		return fault(err, o.code(), "link to new/%s: ", name)
 	}
-	if err := syncDir(fresh); err != nil {
-		unix.Unlinkat(fresh, name, 0)
+	return nil
+}
+
+// confirm makes the file and its name in new/ durable, if somebody still wants to know.
+func confirm(ctx context.Context, file, fresh int) error {
+	if err := syncNamed(file, fresh); err != nil {
 		return fault(err, "4.3.0", "sync of directory new: ")
 	}
-	return nil
+	if err := probe(file); err != nil {
+		return fault(err, "4.3.0", "sync of directory new: ")
+	}
+	return interrupted(ctx)
 }
 
 // openMaildir opens tmp and new, making what is missing.

@@ -16,8 +16,8 @@ import (
 type Warnings []string
 
 // Mbox appends the message to the file at path, which is made when it is
-// missing, and returns when it is durable. On any error the file is cut back
-// to its old length. Devices such as /dev/null are written to without locks.
+// missing, and returns when it is durable. On any error, and when ctx ends before,
+// the file is cut back to its old length. Devices such as /dev/null are written to without locks.
 // Errors are *mail.Error; their text is the reason alone, for the caller to
 // put the file's name in front.
 func (m *Message) Mbox(ctx context.Context, path string, o Options) (Warnings, error) {
@@ -32,7 +32,7 @@ func (m *Message) Mbox(ctx context.Context, path string, o Options) (Warnings, e
 		}
 		return warnings, nil
 	}
-	return warnings, m.appendTo(l.File, path, l.made, o)
+	return warnings, m.appendTo(ctx, l.File, path, l.made, o)
 }
 
 // Locked is an mbox file that is open for appending and locked.
@@ -86,10 +86,13 @@ func LockMbox(ctx context.Context, path string, o Options) (l *Locked, warnings 
 }
 
 // appendTo writes at the end of the locked file and syncs it.
-func (m *Message) appendTo(file *os.File, path string, made bool, o Options) error {
+func (m *Message) appendTo(ctx context.Context, file *os.File, path string, made bool, o Options) error {
 	size, err := file.Seek(0, io.SeekEnd)
 	if err != nil {
 		return fault(err, "4.3.0", "seek: ")
+	}
+	if err := interrupted(ctx); err != nil {
+		return err
 	}
 	if err = m.Write(limited(file, size, o.MaxSize), MboxFormat); err == nil {
 		err = file.Sync()
@@ -99,6 +102,9 @@ func (m *Message) appendTo(file *os.File, path string, made bool, o Options) err
 	}
 	if err == nil {
 		err = probe(int(file.Fd()))
+	}
+	if err == nil {
+		err = interrupted(ctx)
 	}
 	if err == nil {
 		return nil

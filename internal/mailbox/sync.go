@@ -1,6 +1,7 @@
 package mailbox
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -15,6 +16,48 @@ func syncDir(fd int) error {
 		return os.NewSyscallError("fsync", err)
 	}
 	return nil
+}
+
+// settle prepares a finished file for its name: after a crash, whoever sees the
+// name must see the whole file. A sync does that everywhere, at the price of a
+// commit of the file system. ext4 and XFS commit changes in their order, so it is
+// enough there that the content is on its way to its place (sync_file_range(2)): the
+// commit that has the name has the file too, and syncNamed waits for it. ext2 has
+// this number as well, but no order: a crash may then leave a name without content
+// of a message that is delivered again.
+func settle(file *os.File) error {
+	fd := int(file.Fd())
+	var st unix.Statfs_t
+	if unix.Fstatfs(fd, &st) == nil && (st.Type == unix.EXT4_SUPER_MAGIC || st.Type == unix.XFS_SUPER_MAGIC) {
+		const all = unix.SYNC_FILE_RANGE_WAIT_BEFORE | unix.SYNC_FILE_RANGE_WRITE | unix.SYNC_FILE_RANGE_WAIT_AFTER
+		err := unix.SyncFileRange(fd, 0, 0, all)
+		if err != unix.ENOSYS {
+			return os.NewSyscallError("sync_file_range", err)
+		}
+	}
+	return file.Sync()
+}
+
+// syncNamed makes a file and its new name in a directory durable. Both at a time:
+// one commit of the file system then serves both.
+func syncNamed(file, dir int) error {
+	named := make(chan error, 1)
+	go func() { named <- syncDir(dir) }()
+	err := os.NewSyscallError("fsync", unix.Fsync(file))
+	if other := <-named; err == nil {
+		err = other
+	}
+	return err
+}
+
+// interrupted tells that nobody waits for the result any more. Who asked has
+// died or was told to leave, so the message is delivered again: it must not be
+// in the mailbox already.
+func interrupted(ctx context.Context) error {
+	if ctx.Err() == nil {
+		return nil
+	}
+	return refuse("4.3.0", "delivery was interrupted")
 }
 
 // probe fails when the file system has stopped, because it could not write its

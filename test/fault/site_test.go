@@ -62,6 +62,8 @@ type site struct {
 	renamed bool
 	// wait is how long senders wait for a reply; 0: replyLimit
 	wait time.Duration
+	// others is how long clients that send nothing may wait for a reply
+	others time.Duration
 	// gaveUp is since when what was in hand may have been given up at a stop
 	gaveUp time.Time
 }

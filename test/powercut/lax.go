@@ -12,12 +12,11 @@ import (
 	"posthaste/test/traffic"
 )
 
-// skipMailboxSyncs makes our system one that does not sync the directories in
-// which mailboxes get new mail: strace lets those calls of the broker's children
-// do nothing. stop ends that.
+// skipMailboxSyncs makes our system one that syncs neither new mail in mailboxes
+// nor its name: strace lets those calls of the broker's children do nothing. The
+// mailboxes themselves are there already. stop ends that.
 func (p *round) skipMailboxSyncs() (stop func(), err error) {
 	uid, gid := harness.Mailbox()
-	var args []string
 	for n := range traffic.Boxes {
 		box := filepath.Join(p.mail(), traffic.Box(n))
 		for _, dir := range []string{"", "cur", "tmp", "new"} {
@@ -26,7 +25,6 @@ func (p *round) skipMailboxSyncs() (stop func(), err error) {
 				return nil, err
 			}
 		}
-		args = append(args, "-P", filepath.Join(box, "new"))
 	}
 	if err := p.store.settle(); err != nil {
 		return nil, err
@@ -37,7 +35,7 @@ func (p *round) skipMailboxSyncs() (stop func(), err error) {
 	}
 	// Its children write to mailboxes; some may be there already.
 	children := process.Role(p.instance.MasterPID(), "user")
-	tracer, err := strace.Attach(append(broker, children...), []string{"fsync:retval=0"}, args...)
+	tracer, err := strace.Attach(append(broker, children...), []string{"fsync:retval=0"})
 	if err != nil {
 		return nil, err
 	}
