@@ -179,7 +179,7 @@ func controls(system harness.System, o options, v variant) error {
 		return err
 	}
 	o.Control = max(o.Control, 4) // a cut that takes nothing with it is more likely here
-	return control(system, o, lax, "directories of mailboxes were not synced")
+	return control(system, o, lax, "mailboxes were not synced")
 }
 
 func control(system harness.System, o options, v variant, what string) error {
