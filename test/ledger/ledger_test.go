@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -276,6 +277,34 @@ func TestMessagesAreValid(t *testing.T) {
 	for line := range bytes.Lines(m.Data) {
 		if len(line) > 998 || !bytes.HasSuffix(line, []byte("\r\n")) {
 			t.Errorf("bad line %q", line)
+		}
+	}
+}
+
+// A message that is taken up while the queue is counted is counted, in whichever
+// directory it is seen.
+func TestWaitingCountsWhatMoves(t *testing.T) {
+	spool := t.TempDir()
+	for _, queue := range []string{"active", "deferred"} {
+		if err := os.Mkdir(filepath.Join(spool, queue), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	waiting, taken := filepath.Join(spool, "deferred", "ID"), filepath.Join(spool, "active", "ID")
+	for n := range 2000 {
+		if err := os.WriteFile(waiting, nil, 0o700); err != nil {
+			t.Fatal(err)
+		}
+		moved := make(chan error)
+		go func() {
+			for range n % 100 { // at another moment each time
+				os.Lstat(spool)
+			}
+			moved <- os.Rename(waiting, taken)
+		}()
+		count, err := Waiting(spool)
+		if err := errors.Join(err, <-moved, os.Remove(taken)); err != nil || count == 0 {
+			t.Fatalf("%d messages counted, %v", count, err)
 		}
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -67,7 +68,8 @@ func deliveredTo(text string) string {
 
 // ReadQueue notes what is left in a queue directory.
 func (l *Ledger) ReadQueue(spool string) error {
-	return walkQueue(spool, func(queue, path string) error {
+	all := []string{"maildrop", "incoming", "active", "deferred", "hold", "corrupt"}
+	return walkQueues(spool, all, func(queue, path string) error {
 		text, err := os.ReadFile(path)
 		if err == nil {
 			l.Queued(string(text), queue == "corrupt")
@@ -92,21 +94,23 @@ func (l *Ledger) ReadLog(text string) (deferrals int) {
 	return deferrals
 }
 
-// Waiting counts the messages in a queue directory, without those in corrupt.
+// Waiting counts the messages in a queue directory, without those in corrupt. One
+// that moves on meanwhile may be missed, and a flush moves all of them at once: a
+// queue is empty when a walk in the other order finds nothing either.
 func Waiting(spool string) (n int, err error) {
-	err = walkQueue(spool, func(queue, _ string) error {
-		if queue != "corrupt" {
-			n++
-		}
-		return nil
-	})
+	count := func(string, string) error { n++; return nil }
+	order := []string{"maildrop", "incoming", "active", "deferred", "hold"}
+	if err = walkQueues(spool, order, count); err == nil && n == 0 {
+		slices.Reverse(order)
+		err = walkQueues(spool, order, count)
+	}
 	return n, err
 }
 
-// walkQueue calls f for each message. Files that were never completed are
-// nobody's message.
-func walkQueue(spool string, f func(queue, path string) error) error {
-	for _, name := range []string{"maildrop", "incoming", "active", "deferred", "hold", "corrupt"} {
+// walkQueues calls f for each message in some queues, one after the other. Files
+// that were never completed are nobody's message.
+func walkQueues(spool string, queues []string, f func(queue, path string) error) error {
+	for _, name := range queues {
 		err := filepath.WalkDir(filepath.Join(spool, name), func(path string, d os.DirEntry, err error) error {
 			if err == nil && !d.IsDir() {
 				var st os.FileInfo
