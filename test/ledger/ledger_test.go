@@ -291,7 +291,7 @@ func TestWaitingCountsWhatMoves(t *testing.T) {
 		}
 	}
 	waiting, taken := filepath.Join(spool, "deferred", "ID"), filepath.Join(spool, "active", "ID")
-	for n := range 2000 {
+	for n := range 300 {
 		if err := os.WriteFile(waiting, nil, 0o700); err != nil {
 			t.Fatal(err)
 		}
