@@ -24,7 +24,7 @@ func (s *Scheduler) claimAs(c *scan, id mail.QueueID, u urgency) {
 	}
 	s.messages[id] = nil // being claimed
 	s.claiming++
-	from := c.place
+	from, scan := c.place, s.deferred.tried.scan
 	s.loaders.add(func() {
 		m, b := s.open(from, id, u)
 		s.post(func() {
@@ -33,6 +33,7 @@ func (s *Scheduler) claimAs(c *scan, id mail.QueueID, u urgency) {
 				delete(s.messages, id)
 				return
 			}
+			m.scan = scan
 			s.activate(m, b)
 		})
 	})

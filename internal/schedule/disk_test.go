@@ -160,7 +160,7 @@ func enqueue(t *testing.T, q *queue.Queue, to ...string) mail.QueueID {
 // waitFor waits for a condition on the disk.
 func waitFor(t *testing.T, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(2 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("condition never became true")
 		}

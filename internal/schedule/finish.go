@@ -30,6 +30,9 @@ func (s *Scheduler) finished(m *message, err error) {
 	if err != nil && !errors.Is(err, queue.ErrGone) {
 		s.strand(m.id, err)
 	}
+	if m.waits {
+		s.deferred.tried.add(m.id, m.scan)
+	}
 	delete(s.messages, m.id)
 }
 
@@ -189,6 +192,7 @@ func (s *Scheduler) markRest(m *message) {
 // retry puts the message into deferred until its next attempt.
 func (s *Scheduler) retry(m *message) error {
 	s.markRest(m)
+	m.waits = true
 	return m.claim.Defer(s.nextAttempt(m))
 }
 

@@ -16,6 +16,7 @@ type message struct {
 	about     Claimed
 	flush     bool // claimed by a flush: dead and deferred transports are tried
 	arrival   uint64
+	scan      int           // of the deferred queue, the last one that had begun
 	activated time.Duration // when it became active, on the clock that never jumps
 	active    time.Time     // the same as time of day, for the log
 
@@ -38,6 +39,7 @@ type message struct {
 	unlogged    bool // a deferral could not be written to the defer log
 	damaged     bool // an agent found the content damaged
 	unmarked    []record.Entry
+	waits       bool  // it goes back to the deferred queue
 	over        bool  // end was called by the last delivery
 	endErr      error // and returned this
 }

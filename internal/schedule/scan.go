@@ -18,6 +18,7 @@ type scan struct {
 	wanted bool // begin one (again) as soon as none runs
 	flush  bool // the running one takes messages whose time has not come
 	next   bool // the next one does
+	tried  tried
 }
 
 // ahead is how many names a scan may be ahead of the loop.
@@ -32,6 +33,9 @@ func (c *scan) begin(s *Scheduler) {
 		s.missed.Store(false)
 	}
 	c.wanted, c.flush, c.next = false, c.next, false
+	if c.place == queue.Deferred {
+		c.tried.begin()
+	}
 	ids, quit := make(chan mail.QueueID, ahead), make(chan struct{})
 	c.ids, c.quit = ids, quit
 	go s.list(c.place, c.flush, ids, quit)
@@ -147,7 +151,8 @@ func (s *Scheduler) wish(w want) {
 	}
 	s.incoming.wanted = s.incoming.wanted || w.incoming
 	s.deferred.wanted = s.deferred.wanted || w.deferred
-	s.deferred.next = s.deferred.next || w.all
+	s.incoming.next = s.incoming.next || w.incoming && w.all
+	s.deferred.next = s.deferred.next || w.deferred && w.all
 	s.asked = append(s.asked, w.ids...)
 }
 
@@ -269,20 +274,19 @@ func (s *Scheduler) sources() (hints, incoming, deferred <-chan mail.QueueID) {
 	return hints, incoming, deferred
 }
 
-// found handles a name from a scan, or its end.
+// found handles a name from a scan, or its end. A scan that was asked for meanwhile
+// begins with the next round of the loop.
 func (s *Scheduler) found(c *scan, id mail.QueueID, more bool) {
-	if !more {
-		c.ids = nil
-		return
+	switch {
+	case !more:
+		c.ids, c.flush = nil, false
+		c.tried.end()
+	case !c.tried.has(id):
+		s.claimAs(c, id, urgency{any: c.flush})
 	}
-	s.claim(c, id)
 }
 
 // claimNew claims a message that has just come.
 func (s *Scheduler) claimNew(id mail.QueueID) {
 	s.claimAs(&s.incoming, id, urgency{any: s.incoming.flush, fresh: true})
-}
-
-func (s *Scheduler) claim(c *scan, id mail.QueueID) {
-	s.claimAs(c, id, urgency{any: c.flush})
 }
