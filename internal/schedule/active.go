@@ -266,5 +266,5 @@ func (s *Scheduler) loaded(m *message, b batch) {
 		}
 	}
 	m.pending--
-	s.progress(m)
+	s.progress(m, nil)
 }

@@ -159,5 +159,5 @@ func (s *Scheduler) ended(r *delivery) {
 	if errors.Is(r.err, record.ErrDamaged) {
 		m.damaged = true
 	}
-	s.account(m, r.out)
+	s.account(m, j, r.out)
 }

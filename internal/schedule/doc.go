@@ -8,7 +8,7 @@
 //
 //	scan.go         finds due messages: hints, incoming scan, deferred scan
 //	active.go       claims one, reads a window of recipients, resolves them
-//	message.go      sorts recipients into jobs, peers and entries
+//	message.go      sorts recipients into jobs, peers and entries (refill.go, slots.go: a window at a time)
 //	transport.go    chooses the next entry; preempt.go lets small mail pass
 //	destination.go  says how many entries may run at a time (feedback.go)
 //	deliver.go      runs an agent; settle.go records each result

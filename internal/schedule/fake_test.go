@@ -27,8 +27,16 @@ type fakeQueue struct {
 	logs    map[queue.Name]map[mail.QueueID][]queue.LogEntry
 	history []string // "ID place" for every move
 	claims  []mail.QueueID
+	reads   []fakeRead       // of further recipients
 	failing map[string]error // method → error
 	world   *fakeWorld       // nil: the time of day is right
+}
+
+// fakeRead is a read of further recipients of a message.
+type fakeRead struct {
+	id    mail.QueueID
+	limit int
+	at    time.Time
 }
 
 type fakeFile struct {
@@ -244,6 +252,7 @@ func (c *fakeClaim) Read() Claimed { return c.about }
 func (c *fakeClaim) Entries(from record.Position, limit int) ([]record.Entry, record.Position, error) {
 	c.q.mu.Lock()
 	defer c.q.mu.Unlock()
+	c.q.reads = append(c.q.reads, fakeRead{c.id, limit, time.Now()})
 	list, next := c.f.read(from, limit)
 	return list, next, c.q.failing["Entries"]
 }

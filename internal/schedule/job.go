@@ -24,6 +24,7 @@ type job struct {
 	slots       int
 	unreadPlace int
 	retired     bool
+	asksAgain   bool // a timer runs, refill.go
 }
 
 // waits is a set of jobs of about the same size that may overtake.

@@ -229,10 +229,10 @@ func TestRecipientBooks(t *testing.T) {
 		s.Stop(context.Background())
 		<-served
 		smtp := s.transports["smtp"]
-		if s.inCore.Load() != 0 || smtp.freeSlots != 60 || smtp.extraSlots != 20 || smtp.running != 0 ||
+		if s.inCore.Load() != 0 || smtp.freeSlots != 60 || smtp.running != 0 ||
 			smtp.unread.len() != 0 || smtp.open.len() != 0 || len(smtp.destinations) != 0 {
-			t.Errorf("in core %d, free %d, extra %d, running %d, unread %d, open %d, destinations %d", s.inCore.Load(), smtp.freeSlots,
-				smtp.extraSlots, smtp.running, smtp.unread.len(), smtp.open.len(), len(smtp.destinations))
+			t.Errorf("in core %d, free %d, running %d, unread %d, open %d, destinations %d", s.inCore.Load(), smtp.freeSlots,
+				smtp.running, smtp.unread.len(), smtp.open.len(), len(smtp.destinations))
 		}
 		for i, c := range smtp.candidates {
 			if c != nil && c.len() != 0 {

@@ -210,10 +210,11 @@ func (s *Scheduler) dropWaiting(m *message) {
 }
 
 // progress looks what is next for a message after something changed: more
-// recipients, the end of jobs, or the end of the attempt.
-func (s *Scheduler) progress(m *message) {
+// recipients, the end of jobs, or the end of the attempt. by is the job of which
+// something was delivered; nil: none.
+func (s *Scheduler) progress(m *message, by *job) {
 	if m.next != 0 && !m.loading && !s.stopping {
-		s.refill(m)
+		s.refill(m, by)
 	}
 	if m.next != 0 && s.stopping {
 		m.interrupted = true
@@ -228,29 +229,4 @@ func (s *Scheduler) progress(m *message) {
 	if m.pending == 0 {
 		s.finish(m)
 	}
-}
-
-// refill reads the next window of recipients when none is left in memory, when
-// enough have room, or when some have had room for a while.
-func (s *Scheduler) refill(m *message) {
-	room := m.slots - m.inCore
-	if m.inCore > 0 {
-		limit, delay := 1, time.Duration(0)
-		for t := range m.jobs {
-			limit, delay = t.params.refillLimit, t.params.refillDelay
-			break
-		}
-		waited := s.clock.Elapsed()-m.refilled >= delay
-		if room < limit && !(room > 0 && waited) {
-			return
-		}
-	}
-	m.loading = true
-	m.pending++
-	n := max(room, 0) + s.params.RecipientMinimum
-	s.inCore.Add(int64(n))
-	s.loaders.add(func() {
-		b := s.readMore(m, n)
-		s.post(func() { s.loaded(m, b) })
-	})
 }

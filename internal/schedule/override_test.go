@@ -11,6 +11,7 @@ import (
 	"posthaste/internal/deliver"
 	"posthaste/internal/mail"
 	"posthaste/internal/queue"
+	"posthaste/internal/queue/record"
 )
 
 // overrideCase shows that a <transport>_… parameter is honoured: what a probe sees
@@ -23,7 +24,7 @@ type overrideCase struct {
 }
 
 // overrideCases has what postconf(5) lists as transport_…, but transport_time_limit,
-// which is for pipe(8), and the limits of recipients in memory.
+// which is for pipe(8).
 func overrideCases() []overrideCase {
 	slots := map[string]string{"smtp_delivery_slot_cost": "2", "smtp_delivery_slot_loan": "0", "smtp_delivery_slot_discount": "0"}
 	return []overrideCase{
@@ -39,6 +40,10 @@ func overrideCases() []overrideCase {
 		{"_destination_rate_delay", "10s", nil, span, "0s", "50s"},
 		{"_transport_rate_delay", "10s", nil, span, "0s", "50s"},
 		{"_destination_recipient_limit", "2", nil, calls, "1", "5"},
+		{"_recipient_limit", "50", nil, inMemory, "300", "60"}, // and qmgr_message_recipient_minimum
+		{"_extra_recipient_limit", "0", slots, overtakerReads, "1", "7"},
+		{"_recipient_refill_limit", "50", map[string]string{"smtp_recipient_refill_delay": "1h", "other_recipient_refill_delay": "1h"}, besideStuck, "20", "300"},
+		{"_recipient_refill_delay", "1s", map[string]string{"smtp_recipient_refill_limit": "1000"}, readsApart, "5s", "1s"},
 	}
 }
 
@@ -123,6 +128,111 @@ func calls(t *testing.T, w *fakeWorld) string {
 	w.queue.bulk("A1", 10, 1)
 	w.run(func(s *Scheduler) {})
 	return fmt.Sprint(len(w.requests))
+}
+
+// large is a message that does not fit into memory, in a world where each delivery
+// is of one recipient, and takes as long as its transport.
+func large(w *fakeWorld, recipients int, smtp, other time.Duration) *fakeFile {
+	w.params.RecipientLimit = 20
+	w.set["smtp_destination_recipient_limit"] = "1"
+	w.route = func(to mail.Address) (Route, error) {
+		if to == "stuck@other.test" {
+			return Route{Transport: "other", Nexthop: to.Domain()}, nil
+		}
+		return Route{Transport: "smtp", Nexthop: to.Domain()}, nil
+	}
+	w.agent = func(ctx context.Context, r deliver.Request, done func(mail.RecipientIndex, mail.Status)) error {
+		if r.Service == "other" {
+			time.Sleep(other)
+		} else {
+			time.Sleep(smtp)
+		}
+		return sendAll(ctx, r, done)
+	}
+	return w.queue.bulk("LIST", recipients, recipients)
+}
+
+// inMemory is how many recipients of a message are in memory at most.
+func inMemory(t *testing.T, w *fakeWorld) string {
+	large(w, 300, time.Second, 0)
+	w.max = 5
+	most := 0
+	w.run(func(s *Scheduler) {
+		for range 200 {
+			most = max(most, int(s.inCore.Load()))
+			time.Sleep(500 * time.Millisecond)
+		}
+	})
+	return fmt.Sprint(most)
+}
+
+// overtakerReads is how often a message that overtakes is read on, when it does not
+// fit into memory and another holds all recipient slots. It keeps the extra ones until
+// it is read.
+func overtakerReads(t *testing.T, w *fakeWorld) string {
+	large(w, 2000, time.Second, 0)
+	w.set["smtp_recipient_limit"], w.set["smtp_delivery_slot_discount"] = "400", "100"
+	w.max = 5
+	w.run(func(s *Scheduler) {
+		time.Sleep(100 * time.Second)
+		w.queue.bulk("MID", 80, 80)
+		s.Arrived("MID")
+		time.Sleep(200 * time.Second)
+	})
+	n := 0
+	for _, r := range w.queue.reads {
+		if r.id == "MID" {
+			n++
+		}
+	}
+	return fmt.Sprint(n)
+}
+
+// stuckFirst is a large message whose first recipient is stuck at another transport.
+func stuckFirst(w *fakeWorld, recipients int, smtp time.Duration) {
+	f := large(w, recipients, smtp, time.Hour)
+	var list []record.Entry
+	for i := range recipients {
+		list = append(list, f.entry(i))
+	}
+	f.recipients = list
+	f.recipients[0].Address = "stuck@other.test"
+	w.set["smtp_recipient_limit"], w.set["other_recipient_limit"] = "50", "1"
+}
+
+// besideStuck is how many recipients are served while one is stuck.
+func besideStuck(t *testing.T, w *fakeWorld) string {
+	stuckFirst(w, 300, time.Second)
+	w.max = 5
+	w.run(func(s *Scheduler) { time.Sleep(10 * time.Minute) })
+	return fmt.Sprint(len(w.requests))
+}
+
+// readsApart is the least time between two reads of a message.
+func readsApart(t *testing.T, w *fakeWorld) string {
+	stuckFirst(w, 1000, 100*time.Millisecond)
+	w.max = 1
+	w.run(func(s *Scheduler) { time.Sleep(time.Minute) })
+	least, reads := time.Hour, w.queue.reads
+	for i := 2; i < len(reads); i++ { // the first is part of the first window
+		least = min(least, reads[i].at.Sub(reads[i-1].at))
+	}
+	return least.Round(time.Second).String()
+}
+
+// What is left of a message is read on while nothing happens to it, because all that
+// is in memory waits for a slow peer.
+func TestRefillBesideSlowPeer(t *testing.T) {
+	bubble(t, func(t *testing.T, w *fakeWorld) {
+		stuckFirst(w, 300, time.Millisecond)
+		w.run(func(s *Scheduler) {
+			time.Sleep(10 * time.Minute)
+			synctest.Wait()
+			if n := len(w.requests); n != 300 {
+				t.Errorf("%d of 300 recipients were tried beside a slow one", n)
+			}
+		})
+	})
 }
 
 func TestTransportOverrides(t *testing.T) {

@@ -218,7 +218,7 @@ func (s *Scheduler) halt() {
 	for _, m := range s.messages {
 		if m != nil {
 			s.dropWaiting(m)
-			s.progress(m)
+			s.progress(m, nil)
 		}
 	}
 }

@@ -253,15 +253,16 @@ func (s *Scheduler) deferRecipients(m *message, list []record.Entry, st mail.Sta
 		s.post(func() {
 			m.pending--
 			s.forgetRecipients(m, len(list))
-			s.account(m, out)
+			s.account(m, nil, out)
 		})
 	})
 }
 
-// account takes results into the books of the message.
-func (s *Scheduler) account(m *message, out outcome) {
+// account takes results into the books of the message. by is the job that had an
+// agent asked for them; nil: none.
+func (s *Scheduler) account(m *message, by *job, out outcome) {
 	m.deferred += out.deferred
 	m.unlogged = m.unlogged || out.unlogged
 	m.unmarked = append(m.unmarked, out.unmarked...)
-	s.progress(m)
+	s.progress(m, by)
 }

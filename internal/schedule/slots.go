@@ -3,7 +3,9 @@ package schedule
 // Each transport has a pool of recipient slots (<transport>_recipient_limit),
 // which says how many recipients of messages that do not fit into memory may be
 // read for it. The slots go along the jobs in the order of arrival: the first
-// job whose message has unread recipients gets all that are free
+// job whose message has unread recipients gets all that are free. A job that
+// overtakes gets some of <transport>_extra_recipient_limit beyond them: the pool
+// may be that far below zero. A job keeps its slots until its message is read
 // (SCHEDULER_README, "dealing with memory resource limits").
 
 // giveSlots gives all free slots to the first job with unread recipients.
@@ -20,16 +22,13 @@ func (t *transport) addSlots(j *job, n int) {
 	j.message.slots += n
 }
 
-// takeSlots takes n slots of a job back to the pools. What exceeds the
-// ordinary pool was lent by the extra one.
+// takeSlots takes n slots of a job back to the pool.
 func (t *transport) takeSlots(j *job, n int) {
 	if n <= 0 {
 		return
 	}
 	t.addSlots(j, -n)
-	lent := min(n, t.params.extraRecipients-t.extraSlots)
-	t.extraSlots += lent
-	t.freeSlots += n - lent
+	t.freeSlots += n
 	t.giveSlots()
 }
 
@@ -57,17 +56,15 @@ func (t *transport) leaveUnread(j *job) {
 // grantExtra gives half of the remaining slots to a job that overtakes, so that
 // it need not read its recipients in the smallest batches.
 func (t *transport) grantExtra(j *job) {
-	free, extra := t.freeSlots/2, t.extraSlots/2
-	t.freeSlots -= free
-	t.extraSlots -= extra
-	t.addSlots(j, free+extra)
+	n := (t.freeSlots + t.params.extraRecipients + 1) / 2
+	t.freeSlots -= n
+	t.addSlots(j, n)
 }
 
-// releaseSlots is called when recipients of a job have left memory. A job that
-// is not the first with unread recipients keeps no more slots than recipients.
+// releaseSlots is called when recipients of a job have left memory. One whose
+// message is read keeps no more slots than recipients.
 func (t *transport) releaseSlots(j *job) {
-	if t.unread.len() > 0 && t.unread.top() == j {
-		return
+	if j.message.next == 0 {
+		t.takeSlots(j, j.slots-j.inCore)
 	}
-	t.takeSlots(j, j.slots-j.inCore)
 }

@@ -19,8 +19,7 @@ type transport struct {
 	open         heap[*destination] // those that may start an entry, by their first peer
 	candidates   [sizeClasses]*waits
 	unread       heap[*job] // jobs whose messages have unread recipients, oldest first
-	freeSlots    int        // recipient slots, see slots.go
-	extraSlots   int
+	freeSlots    int        // recipient slots, see slots.go; below zero: so many of the extra ones are used
 
 	running int
 	turn    uint64 // counts chosen entries
@@ -47,7 +46,7 @@ func (s *Scheduler) transport(name string) *transport {
 	}
 	t = &transport{
 		name: name, params: params, destinations: map[string]*destination{},
-		freeSlots: params.recipients, extraSlots: params.extraRecipients,
+		freeSlots: params.recipients,
 	}
 	t.open.less = func(a, b *destination) bool { return a.peers.top().before(b.peers.top()) }
 	t.open.place = func(d *destination) *int { return &d.place }
