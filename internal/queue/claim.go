@@ -22,8 +22,9 @@ type Claimed struct {
 
 	q      *Queue
 	file   File // read-only, locked
-	marks  File // for writing, opened when first needed
+	marks  File // for writing, opened when needed
 	marked bool
+	broken error // of a marks that was closed
 	// unnoted tells of changes that only a sync of the file makes durable.
 	unnoted bool
 }
@@ -177,6 +178,7 @@ func markAt(f File, at int64) error {
 	return err
 }
 
+// openMarks opens the file for writing. Rest closes it.
 func (m *Claimed) openMarks() error {
 	if m.marks != nil {
 		return nil
@@ -186,8 +188,10 @@ func (m *Claimed) openMarks() error {
 		return err
 	}
 	// The administrator may have put it on hold, or sent it round again,
-	// meanwhile: a mark is due there as well, or the recipient gets two copies.
-	for _, n := range []Name{Active, Hold, Deferred, Maildrop} {
+	// meanwhile: a mark is due there as well, or the recipient gets two copies. A
+	// move can hide it once, so it is looked for twice.
+	places := []Name{Active, Hold, Deferred, Maildrop}
+	for _, n := range append(places, places...) {
 		f, err := m.q.fs.Open(m.q.Path(n, m.ID), true)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
@@ -202,6 +206,15 @@ func (m *Claimed) openMarks() error {
 		f.Close() // another file of that name
 	}
 	return ErrGone
+}
+
+// Rest gives back the descriptor for marks, since nothing of the message is being
+// delivered: one descriptor is enough for it to wait. The next mark takes one again.
+func (m *Claimed) Rest() {
+	if m.marks != nil {
+		m.broken = errors.Join(m.broken, m.marks.Close())
+		m.marks = nil
+	}
 }
 
 // The delay-warning record: type, length, and a time that is -1 once the
@@ -293,15 +306,19 @@ func (m *Claimed) leave(to Name, at time.Time) error {
 }
 
 // syncMarks makes the marks durable: by the notes in the journal when all of
-// them are noted there, else in the file itself.
+// them are noted there, else in the file itself. It is synced by the descriptor that
+// is open since before the first mark: the kernel tells that one of every error, also
+// of one that somebody else was told of meanwhile (R2).
 func (m *Claimed) syncMarks() error {
 	switch {
 	case !m.marked:
 		return nil
 	case !m.unnoted && m.q.journal.syncNotes() == nil:
 		return nil
+	case m.broken != nil:
+		return m.broken
 	}
-	return m.marks.Sync()
+	return m.file.Sync()
 }
 
 // SetAside moves the message to the corrupt queue, because an agent found its
@@ -326,10 +343,7 @@ func (m *Claimed) File() int { return m.file.Fd() }
 func (m *Claimed) Close() { m.close() }
 
 func (m *Claimed) close() {
-	if m.marks != nil {
-		m.marks.Close()
-		m.marks = nil
-	}
+	m.Rest()
 	if m.file != nil {
 		m.file.Close()
 		m.file = nil

@@ -11,6 +11,11 @@ import (
 // Without a journal, too, a mark is durable after SyncInterval while other
 // recipients keep the message where it is (R4).
 func TestMarkIsDurableWithoutJournal(t *testing.T) {
+	t.Run("in hand", func(t *testing.T) { markWithoutJournal(t, false) })
+	t.Run("at rest", func(t *testing.T) { markWithoutJournal(t, true) })
+}
+
+func markWithoutJournal(t *testing.T, rest bool) {
 	fsys := strictfs.New(strictfs.Posix)
 	l := &ledger{}
 	q, err := l.open(fsys)
@@ -25,6 +30,9 @@ func TestMarkIsDurableWithoutJournal(t *testing.T) {
 	}
 	if err := m.MarkDone(m.Info.Entries[0]); err != nil {
 		t.Fatal(err)
+	}
+	if rest {
+		m.Rest()
 	}
 	if err := q.Tick(false); err != nil {
 		t.Fatal(err)

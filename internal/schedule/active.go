@@ -111,6 +111,7 @@ type batch struct {
 	deferred int // recipients deferred already
 	unlogged bool
 	unmarked []record.Entry
+	marked   bool
 	next     record.Position
 	reserved int // recipients counted in Scheduler.inCore before reading
 	err      error
@@ -175,6 +176,7 @@ func (s *Scheduler) resolve(m *message, b batch, list []record.Entry) batch {
 		b.deferred += out.deferred
 		b.unlogged = b.unlogged || out.unlogged
 		b.unmarked = append(b.unmarked, out.unmarked...)
+		b.marked = b.marked || out.marked
 	}
 	return b
 }
@@ -247,6 +249,7 @@ func (s *Scheduler) loaded(m *message, b batch) {
 	m.deferred += b.deferred
 	m.unlogged = m.unlogged || b.unlogged
 	m.unmarked = append(m.unmarked, b.unmarked...)
+	m.open = m.open || b.marked
 	m.inCore += len(b.routed)
 	s.inCore.Add(int64(len(b.routed) - b.reserved))
 	if b.err != nil {

@@ -49,6 +49,7 @@ func (c *benchClaim) Entries(record.Position, int) ([]record.Entry, record.Posit
 	return nil, 0, nil
 }
 func (c *benchClaim) MarkDone(record.Entry) error { return nil }
+func (c *benchClaim) Rest()                       {}
 func (c *benchClaim) SetWarned() error            { return nil }
 func (c *benchClaim) SetReported() error          { return nil }
 func (c *benchClaim) Remove() error               { c.q.removed <- struct{}{}; return nil }

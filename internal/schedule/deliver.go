@@ -31,6 +31,7 @@ func (s *Scheduler) start(e *entry) {
 	m := j.message
 	e.started = s.clock.Now()
 	s.running++
+	m.running++
 	e.only = m.pending == 1 && m.next == 0 && m.deferred == 0 && !m.interrupted
 	run := &delivery{
 		s: s, m: m, e: e, service: j.transport.name, agent: j.transport.agent,
@@ -144,6 +145,7 @@ func (s *Scheduler) ended(r *delivery) {
 	n := len(r.e.recipients)
 	t.running--
 	s.running--
+	m.running--
 	d.busy--
 	d.pause(s)
 	d.settle()

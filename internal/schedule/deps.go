@@ -22,8 +22,8 @@ type Deps struct {
 	Log      Log      // nil: no log
 	Clock    Clock    // nil: the machine's clock
 	Override Override // <transport>_… parameters; nil: none set
-	// Descriptors is how many this process can spare for messages and deliveries;
-	// 0: any number.
+	// Descriptors is how many this process can spare for messages and deliveries
+	// (descriptors.go); 0: any number.
 	Descriptors int
 	// Unreachable tells that an agent's error means "the service cannot be
 	// reached", so that its transport is left alone for a while; nil: never.
@@ -53,6 +53,7 @@ type Claim interface {
 	Read() Claimed
 	Entries(from record.Position, limit int) ([]record.Entry, record.Position, error)
 	MarkDone(record.Entry) error
+	Rest() // nothing is being delivered: what only marks need is given back until the next
 	SetWarned() error
 	SetReported() error
 	Remove() error // after an error only Close ends the claim

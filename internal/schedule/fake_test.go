@@ -264,6 +264,8 @@ func (c *fakeClaim) MarkDone(e record.Entry) error {
 	return nil
 }
 
+func (c *fakeClaim) Rest() {}
+
 func (c *fakeClaim) SetWarned() error {
 	c.f.info.Warned, c.f.info.WarnAt = true, time.Time{}
 	return nil

@@ -14,6 +14,7 @@ import (
 // are sent, then it is removed, deferred, or put back. The disk's part is done
 // on an ender.
 func (s *Scheduler) finish(m *message) {
+	m.open = false // the end of the claim gives everything back
 	if m.over {
 		s.finished(m, m.endErr)
 		return
@@ -67,7 +68,7 @@ func (s *Scheduler) isGone(id mail.QueueID) bool {
 func (s *Scheduler) conclude(m *message) error {
 	if m.interrupted {
 		s.markRest(m)
-		return m.claim.Release()
+		return m.using(m.claim.Release)
 	}
 	if !s.sendRecorded(m) {
 		return s.retry(m)
@@ -75,7 +76,7 @@ func (s *Scheduler) conclude(m *message) error {
 	if m.damaged && m.deferred > 0 {
 		if err := s.readThrough(m); errors.Is(err, record.ErrDamaged) {
 			s.markRest(m)
-			s.log.Warning("%s: saved to the corrupt queue: %s", m.id, m.claim.SetAside(err))
+			s.log.Warning("%s: saved to the corrupt queue: %s", m.id, m.using(func() error { return m.claim.SetAside(err) }))
 			return nil
 		}
 	}
@@ -91,11 +92,11 @@ func (s *Scheduler) conclude(m *message) error {
 			return s.retry(m)
 		}
 	}
-	if err := m.claim.Remove(); err != nil {
+	if err := m.using(m.claim.Remove); err != nil {
 		// Deleted, put on hold meanwhile, or left over by a disk that refuses: it
 		// must not be delivered again.
 		s.markRest(m)
-		m.claim.Close()
+		m.using(func() error { m.claim.Close(); return nil })
 		return err
 	}
 	s.log.Info("%s: removed", m.id)
@@ -193,7 +194,7 @@ func (s *Scheduler) markRest(m *message) {
 func (s *Scheduler) retry(m *message) error {
 	s.markRest(m)
 	m.waits = true
-	return m.claim.Defer(s.nextAttempt(m))
+	return m.using(func() error { return m.claim.Defer(s.nextAttempt(m)) })
 }
 
 // nextAttempt doubles the time between attempts: the wait is the message's age,

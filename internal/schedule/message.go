@@ -32,6 +32,8 @@ type message struct {
 	inCore   int  // recipients waiting or being delivered
 	slots    int  // sum over the jobs, see slots.go
 	pending  int  // entries, and pieces of work on other goroutines
+	running  int  // deliveries
+	open     bool // the claim has more open than a message needs to wait, descriptors.go
 	loading  bool // a window of recipients is being read
 
 	deferred    int  // recipients that failed for now in this attempt
@@ -42,6 +44,13 @@ type message struct {
 	waits       bool  // it goes back to the deferred queue
 	over        bool  // end was called by the last delivery
 	endErr      error // and returned this
+}
+
+// using calls a function of the claim when nobody else does.
+func (m *message) using(f func() error) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return f()
 }
 
 // unread is how many recipients are still in the file only.
@@ -228,5 +237,7 @@ func (s *Scheduler) progress(m *message, by *job) {
 	}
 	if m.pending == 0 {
 		s.finish(m)
+	} else if m.open && m.running == 0 {
+		s.resting = append(s.resting, m)
 	}
 }

@@ -182,29 +182,13 @@ func (s *Scheduler) tick() {
 	}
 }
 
-// An active message keeps its file open. A delivery needs three descriptors more:
-// the file once more, to be sent, a connection, and one for marks and logs.
-const (
-	messageShare  = 2 // of all descriptors one half is for messages
-	deliveryShare = 8 // and three eighths are for deliveries
-)
-
-// mayRun tells whether there are descriptors for one more delivery.
-func (s *Scheduler) mayRun() bool {
-	n := s.deps.Descriptors
-	return n == 0 || s.running < max(1, n/deliveryShare)
-}
-
 // room tells whether one more message of a queue may become active. The last
 // tenth is kept for new mail.
 func (s *Scheduler) room(c *scan) bool {
 	if s.stopping || s.claiming >= 2*loaderCount {
 		return false
 	}
-	limit := s.params.ActiveLimit
-	if n := s.deps.Descriptors; n > 0 {
-		limit = min(limit, max(1, n/messageShare))
-	}
+	limit := min(s.params.ActiveLimit, s.mostMessages())
 	if c.place == queue.Deferred {
 		limit -= limit / 10
 	}

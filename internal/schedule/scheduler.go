@@ -56,6 +56,7 @@ type Scheduler struct {
 	deferred        scan
 	turn            int            // which queue is asked first
 	asked           []mail.QueueID // messages that were asked for by name
+	resting         []*message     // of which nothing is being delivered any more, descriptors.go
 	survivors       bool           // agents of an earlier process still hold messages in active
 }
 
@@ -125,6 +126,7 @@ func (s *Scheduler) loop(ctx context.Context) {
 	for !s.stopping || len(s.messages) > 0 {
 		s.feed()
 		s.dispatch()
+		s.rest()
 		hints, incoming, deferred := s.sources()
 		select {
 		case f := <-s.events:

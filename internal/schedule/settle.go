@@ -26,12 +26,14 @@ type outcome struct {
 	deferred int
 	unlogged bool           // a deferral is missing in the defer log
 	unmarked []record.Entry // done, but not marked so in the file
+	marked   bool           // something was marked in the file, or should have been
 }
 
 func (o *outcome) add(p outcome) {
 	o.deferred += p.deferred
 	o.unlogged = o.unlogged || p.unlogged
 	o.unmarked = append(o.unmarked, p.unmarked...)
+	o.marked = o.marked || p.marked
 }
 
 // settled is the result for a recipient, or for one that it stood for, as it
@@ -94,7 +96,9 @@ func (s *Scheduler) settle(m *message, r record.Entry, st mail.Status, a attempt
 		if !errors.Is(err, queue.ErrGone) { // the administrator deleted it
 			s.log.Warning("%s: mark <%s> as done: %s", m.id, r.Address, err)
 		}
-		out.unmarked = []record.Entry{r}
+		out.unmarked, out.marked = []record.Entry{r}, true
+	} else {
+		out.marked = true
 	}
 	return out
 }
@@ -163,9 +167,7 @@ func (s *Scheduler) postpone(m *message, r record.Entry, list []settled) outcome
 }
 
 func (s *Scheduler) mark(m *message, r record.Entry) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.claim.MarkDone(r)
+	return m.using(func() error { return m.claim.MarkDone(r) })
 }
 
 // trace records a failure for the report of sendmail -v, which tells of all
@@ -264,5 +266,6 @@ func (s *Scheduler) account(m *message, by *job, out outcome) {
 	m.deferred += out.deferred
 	m.unlogged = m.unlogged || out.unlogged
 	m.unmarked = append(m.unmarked, out.unmarked...)
+	m.open = m.open || out.marked
 	s.progress(m, by)
 }
