@@ -29,6 +29,7 @@ func overrideCases() []overrideCase {
 	slots := map[string]string{"smtp_delivery_slot_cost": "2", "smtp_delivery_slot_loan": "0", "smtp_delivery_slot_discount": "0"}
 	return []overrideCase{
 		{"_delivery_slot_cost", "0", nil, order(20, 1), "211111111111111111111", "111111111111111111112"},
+		{"_delivery_slot_cost", "1", nil, order(20, 1), "211111111111111111111", "111111111111111111112"},
 		{"_delivery_slot_discount", "50", slots, order(10, 2, 2), "11112211113311", "11221111331111"},
 		{"_delivery_slot_loan", "3", slots, order(10, 2), "111122111111", "221111111111"},
 		{"_minimum_delivery_slots", "100", nil, order(20, 1), "211111111111111111111", "111111111111111111112"},
@@ -218,6 +219,18 @@ func readsApart(t *testing.T, w *fakeWorld) string {
 		least = min(least, reads[i].at.Sub(reads[i-1].at))
 	}
 	return least.Round(time.Second).String()
+}
+
+// A cost of 1 turns overtaking off as 0 does, also as the default of all transports.
+func TestLeastSlotCost(t *testing.T) {
+	for cost, want := range []string{"1111111112", "1111111112", "2111111111"} {
+		bubble(t, func(t *testing.T, w *fakeWorld) {
+			w.params.SlotCost, w.params.MinimumSlots = cost, 1
+			if got := order(9, 1)(t, w); got != want {
+				t.Errorf("cost %d: %s, want %s", cost, got, want)
+			}
+		})
+	}
 }
 
 // What is left of a message is read on while nothing happens to it, because all that

@@ -34,7 +34,7 @@ type Params struct {
 	DestRecipientLimit  int           `cf:"default_destination_recipient_limit" default:"50" doc:"Most recipients per delivery; 1 makes each recipient a destination."`
 	DestinationDelay    time.Duration `cf:"default_destination_rate_delay" default:"0s" unit:"s" doc:"Pause between deliveries to one destination."`
 	TransportDelay      time.Duration `cf:"default_transport_rate_delay" default:"0s" unit:"s" doc:"Pause between deliveries over one transport."`
-	SlotCost            int           `cf:"default_delivery_slot_cost" default:"5" doc:"Deliveries of a message that earn one delivery for a smaller message to overtake; 0: no overtaking."`
+	SlotCost            int           `cf:"default_delivery_slot_cost" default:"5" doc:"Deliveries of a message that earn one delivery for a smaller message to overtake; 0 and 1: no overtaking."`
 	SlotLoan            int           `cf:"default_delivery_slot_loan" default:"3" doc:"Overtaking deliveries granted before they are earned."`
 	SlotDiscount        int           `cf:"default_delivery_slot_discount" default:"50" doc:"Percentage of the overtaking deliveries granted before it is earned."`
 	MinimumSlots        int           `cf:"default_minimum_delivery_slots" default:"3" doc:"A message that can never earn this many slots is not overtaken."`
@@ -82,6 +82,11 @@ func (p *Params) forTransport(service string, lookup Override) (transportParams,
 		extraRecipients:    o.number("_extra_recipient_limit", p.ExtraRecipients, 0),
 		refillLimit:        o.number("_recipient_refill_limit", p.RefillLimit, 1),
 		refillDelay:        o.duration("_recipient_refill_delay", p.RefillDelay),
+	}
+	if t.slotCost == 1 {
+		// A slot for each delivery would never let the message go on. Postfix's queue
+		// manager does not overtake at that cost either (test/overtake).
+		t.slotCost = 0
 	}
 	if t.slotDiscount > 100 {
 		t.slotDiscount = 100

@@ -19,13 +19,13 @@ var trials = []struct {
 	name string
 	run  func(harness.System) error
 }{
-	{"mailing", mailing}, {"feedback", feedback}, {"pause", pause}, {"bad", bad},
+	{"mailing", mailing}, {"cost", cost}, {"feedback", feedback}, {"pause", pause}, {"bad", bad},
 }
 
 func main() { isolate.Run(run) }
 
 func run() int {
-	only := flag.String("only", "", "the trials, with commas (mailing, feedback, pause, bad); empty: all")
+	only := flag.String("only", "", "the trials, with commas (mailing, cost, feedback, pause, bad); empty: all")
 	systems := flag.String("systems", "postfix,posthaste", "with commas")
 	flag.Parse()
 	code := 0
