@@ -15,7 +15,7 @@ import (
 func memoQueue(t *testing.T, count int) (q *Queue, root string, now *time.Time) {
 	t.Helper()
 	root = t.TempDir()
-	at := time.Now().Add(time.Minute)
+	at := time.Now().Add(time.Hour) // also of what the test changes later
 	q, err := New(Options{FS: DirFS(root), Now: func() time.Time { return at }})
 	if err != nil {
 		t.Fatal(err)
@@ -102,8 +102,9 @@ func TestMemo(t *testing.T) {
 // What has just changed is not kept: a second change in the same tick of the
 // clock could not be seen.
 func TestMemoIsSettled(t *testing.T) {
+	begun := time.Now()
 	q, _, now := memoQueue(t, 300)
-	*now = time.Now().Add(time.Second)
+	*now = begun.Add(time.Second)
 	read(t, q, true)
 	if n := read(t, q, true); n != 0 {
 		t.Errorf("%d messages were kept at once", n)

@@ -51,9 +51,8 @@ func (c *countingFS) ReadDir(name string, each func(queue.DirEntry) bool) error 
 // Twenty thousand deferred messages, none of them due, are no reason for new
 // mail to wait: neither at the start nor at a queue run, not even while the disk
 // does not answer the scan. Each is looked at once a scan and never opened, and
-// nothing is kept of it.
+// nothing is kept of it. (It measures memory, and so runs alone.)
 func TestScanOfManyDeferred(t *testing.T) {
-	t.Parallel()
 	const count = 20_000
 	root := t.TempDir()
 	fsys := &countingFS{FS: queue.DirFS(root)}
