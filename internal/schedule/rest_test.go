@@ -20,7 +20,7 @@ type openFS struct {
 	writing atomic.Int64 // how often one was opened for writing
 }
 
-// message tells whether a name is that of a message.
+// isMessage tells whether a name is that of a message.
 func isMessage(name string) bool {
 	return strings.HasPrefix(name, "incoming/") || strings.HasPrefix(name, "active/")
 }
