@@ -182,11 +182,7 @@ func (j *journal) close() error {
 	j.notes = nil
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if s := j.spare; s != nil {
-		j.fs.Remove(s.name)
-		s.file.Close()
-		j.spare = nil
-	}
+	j.dropSpare()
 	if s := j.cur; s != nil { // empty, or written to by somebody who did not hear of the end
 		if s.size == 0 {
 			j.fs.Remove(s.name)

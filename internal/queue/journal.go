@@ -36,6 +36,7 @@ type journal struct {
 	cur    *segment   // where frames are appended; nil: opened when needed
 	left   []*segment // in use no more, not checkpointed yet
 	spare  *segment   // for the next segment; nil: a new file is made
+	lean   bool       // there is to be none
 	owed   []frame    // notes that could not be written
 	failed error      // the last failure that nobody was told of yet
 	rest   time.Time  // after a failure: no further try before
@@ -298,6 +299,12 @@ const spareRoom = 10 * segmentSize
 // roomy tells whether there may be a spare file: on a small disk, or one that is
 // nearly full, messages need the room more.
 func (j *journal) roomy() bool {
+	j.mu.Lock()
+	lean := j.lean
+	j.mu.Unlock()
+	if lean {
+		return false
+	}
 	room, err := j.fs.Room()
 	return err == nil && room >= spareRoom
 }
@@ -347,10 +354,35 @@ func (j *journal) keepSpare(s *segment) {
 		if other.blocks > s.blocks {
 			s, other = other, s
 		}
-		j.fs.Remove(other.name)
-		other.file.Close()
+		j.discard(other)
 	}
 	j.spare = s
+	if j.lean { // it was asked for meanwhile
+		j.dropSpare()
+	}
+}
+
+// dropSpare removes the spare file. The caller holds mu.
+func (j *journal) dropSpare() {
+	if s := j.spare; s != nil {
+		j.spare = nil
+		j.discard(s)
+	}
+}
+
+// discard removes a file that holds nothing.
+func (j *journal) discard(s *segment) {
+	j.fs.Remove(s.name)
+	s.file.Close()
+}
+
+// slim gives the spare file up for good. A segment that is in use now is removed
+// after its checkpoint.
+func (j *journal) slim() {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.lean = true
+	j.dropSpare()
 }
 
 // abandon takes a segment whose sync failed out of use (R2): what was written

@@ -51,6 +51,14 @@ func (q *Queue) Keep(ctx context.Context, sweep bool, failed func(error)) {
 	}
 }
 
+// Slim is for a process that commits few messages from now on: it keeps no room
+// on the disk ahead of them.
+func (q *Queue) Slim() {
+	if q.journal != nil {
+		q.journal.slim()
+	}
+}
+
 // checkpointWhenDue makes all queue files durable when enough was written since
 // the last time.
 func (q *Queue) checkpointWhenDue(sweep bool, failed func(error)) {

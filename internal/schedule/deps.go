@@ -31,6 +31,10 @@ type Deps struct {
 	// Deferred is told of each recipient whose delivery has failed for now, from
 	// several goroutines; nil: nobody.
 	Deferred func(id mail.QueueID, to mail.Address)
+	// Untaken is told, from several goroutines, of messages in incoming that are
+	// left to another process, since Stop was called: those that Stop has put back
+	// and those that arrive. An empty id: there are others. nil: nobody is told.
+	Untaken func(id mail.QueueID)
 }
 
 // Queue is the queue on disk; see package queue for what each call promises.

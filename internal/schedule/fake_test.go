@@ -316,6 +316,7 @@ type fakeWorld struct {
 
 	mu       sync.Mutex
 	late     []string // what Deferred was told
+	untaken  []string // what Untaken was told
 	log      []string
 	requests []deliver.Request
 	notices  []Notice
@@ -408,6 +409,11 @@ func (w *fakeWorld) scheduler() *Scheduler {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.late = append(w.late, fmt.Sprintf("%s %s", id, to))
+		},
+		Untaken: func(id mail.QueueID) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.untaken = append(w.untaken, string(id))
 		},
 	})
 }

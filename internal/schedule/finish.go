@@ -68,7 +68,11 @@ func (s *Scheduler) isGone(id mail.QueueID) bool {
 func (s *Scheduler) conclude(m *message) error {
 	if m.interrupted {
 		s.markRest(m)
-		return m.using(m.claim.Release)
+		err := m.using(m.claim.Release)
+		if err == nil {
+			s.deps.Untaken(m.id)
+		}
+		return err
 	}
 	if !s.sendRecorded(m) {
 		return s.retry(m)

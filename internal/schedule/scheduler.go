@@ -68,6 +68,9 @@ func New(params Params, common config.Common, deps Deps) *Scheduler {
 	if deps.Log == nil {
 		deps.Log = nopLog{}
 	}
+	if deps.Untaken == nil {
+		deps.Untaken = func(mail.QueueID) {}
+	}
 	if deps.Clock == nil {
 		deps.Clock = systemClock{time.Now()}
 	}
@@ -193,6 +196,11 @@ func (s *Scheduler) Arrived(id mail.QueueID) {
 			s.ask(want{incoming: true})
 		}
 	}
+	select {
+	case <-s.quit: // halt may have been there before it
+		s.deps.Untaken(id)
+	default:
+	}
 }
 
 // Stop ends the scheduler: no delivery starts any more, messages of which
@@ -221,6 +229,22 @@ func (s *Scheduler) halt() {
 		if m != nil {
 			s.dropWaiting(m)
 			s.progress(m, nil)
+		}
+	}
+	s.leaveHints()
+}
+
+// leaveHints hands on what was told of and not claimed yet.
+func (s *Scheduler) leaveHints() {
+	for {
+		select {
+		case id := <-s.hints:
+			s.deps.Untaken(id)
+		default:
+			if s.missed.Load() {
+				s.deps.Untaken("")
+			}
+			return
 		}
 	}
 }

@@ -46,6 +46,8 @@ type Server struct {
 	sessions map[*session]struct{} // guarded by mu
 	gang     *gang.Gang            // runs sessions
 	wg       sync.WaitGroup        // one per session
+	serving  int                   // guarded by mu: calls of Serve, and connections that they accepted
+	idle     chan struct{}         // guarded by mu: closed when serving is 0; nil: nobody waits
 }
 
 // bigBuffer is the usual size of a buffer for content.
@@ -117,9 +119,11 @@ func parseBareLF(value string) (bareLFMode, error) {
 // Serve accepts connections until ctx is done or the listener fails. It can be
 // called for several listeners, which then share the limit of sessions.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
+	s.enter()
+	defer s.leave()
 	stop := context.AfterFunc(ctx, func() { ln.Close() })
 	defer stop()
-	for {
+	for ctx.Err() == nil {
 		if s.slots != nil {
 			select {
 			case s.slots <- struct{}{}:
@@ -135,10 +139,28 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 			}
 			return err
 		}
+		s.enter()
 		s.gang.Go(func() {
+			defer s.leave()
 			s.ServeConn(context.WithoutCancel(ctx), conn)
 			s.release()
 		})
+	}
+	return nil
+}
+
+func (s *Server) enter() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.serving++
+}
+
+func (s *Server) leave() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.serving--; s.serving == 0 && s.idle != nil {
+		close(s.idle)
+		s.idle = nil
 	}
 }
 
@@ -182,6 +204,26 @@ func (s *Server) register(ses *session) bool {
 // stressed tells whether all sessions are in use.
 func (s *Server) stressed() bool {
 	return s.deps.MaxSessions > 0 && s.active.Load() >= int64(s.deps.MaxSessions)
+}
+
+// Finish returns when the listeners have been closed and all sessions have come
+// to their end, also those that were accepted at the last moment, or when ctx is
+// done. It asks no client to leave.
+func (s *Server) Finish(ctx context.Context) {
+	s.mu.Lock()
+	if s.serving == 0 {
+		s.mu.Unlock()
+		return
+	}
+	if s.idle == nil {
+		s.idle = make(chan struct{})
+	}
+	idle := s.idle
+	s.mu.Unlock()
+	select {
+	case <-idle:
+	case <-ctx.Done():
+	}
 }
 
 // Drain lets sessions finish the transaction they are in, tells their clients

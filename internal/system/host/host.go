@@ -43,11 +43,14 @@ type Env struct {
 
 // Part is something a process runs: one service or several. Serve takes new
 // work until its context ends and returns nil then; work in hand may go on.
-// Drain then waits for that work, and cuts it off when its context ends.
+// Finish, after a reload only, waits for that work to end by itself, and no
+// longer than its context. Drain then, and at once after a stop, asks the work
+// to end, waits for it, and cuts it off when its context ends.
 type Part struct {
-	Name  string
-	Serve func(ctx context.Context) error
-	Drain func(ctx context.Context) error // nil: nothing to wait for
+	Name   string
+	Serve  func(ctx context.Context) error
+	Finish func(ctx context.Context)       // nil: a reload is like a stop
+	Drain  func(ctx context.Context) error // nil: nothing to wait for
 	// Close is called when all parts are drained; nil: nothing to close.
 	Close func() error
 }
@@ -63,8 +66,10 @@ type Builder struct {
 
 // Limits are how long work in hand may take when the process is to leave.
 type Limits struct {
-	Stop   time.Duration // master said stop, or is gone
-	Reload time.Duration // another generation has taken over
+	Stop time.Duration // master said stop, or is gone
+	// Reload is how long parts may Finish when another generation has taken over.
+	// After that they have the time of a stop.
+	Reload time.Duration
 }
 
 // DefaultLimits suit all roles.
@@ -102,26 +107,40 @@ func share(role spec.Role) {
 	}
 }
 
-// order tells a process to leave, with the time that work in hand may take.
-type order struct{ limit time.Duration }
+// Hurry is the signal by which master tells a process that has been replaced to
+// wait no longer for its work to end by itself.
+const Hurry = syscall.SIGUSR1
+
+// order tells a process to leave.
+type order struct {
+	finish time.Duration // how long parts may Finish; 0: they Drain at once
+	limit  time.Duration // how long all of it may take
+}
+
+// orderOf is what a signal of master means.
+func (l Limits) orderOf(s os.Signal) order {
+	switch s {
+	case syscall.SIGHUP:
+		return order{l.Reload, l.Reload + l.Stop}
+	case Hurry:
+		return order{0, l.Reload}
+	}
+	return order{0, l.Stop}
+}
 
 // orders waits for a reason to leave and passes on each.
 func orders(lifeline io.Reader, limits Limits) <-chan order {
 	out := make(chan order, 4)
 	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGTERM, syscall.SIGHUP)
+	signal.Notify(signals, syscall.SIGTERM, syscall.SIGHUP, Hurry)
 	go func() {
 		for s := range signals {
-			if s == syscall.SIGHUP {
-				out <- order{limits.Reload}
-			} else {
-				out <- order{limits.Stop}
-			}
+			out <- limits.orderOf(s)
 		}
 	}()
 	go func() {
 		io.Copy(io.Discard, lifeline) // returns when master is gone
-		out <- order{limits.Stop}
+		out <- limits.orderOf(syscall.SIGTERM)
 	}()
 	return out
 }
@@ -162,15 +181,15 @@ func liveUntil(env *Env, parts []Part, come <-chan order, ready *os.File) error 
 // drain lets work in hand end. A later order may shorten the time for it, and
 // never lengthens it.
 func drain(env *Env, parts []Part, first order, come <-chan order) error {
+	finishing, hurry := context.WithCancel(context.Background())
+	defer hurry()
 	ctx, cut := context.WithCancel(context.Background())
 	defer cut()
-	end := time.Now().Add(first.limit)
-	timer := time.AfterFunc(first.limit, cut)
-	defer timer.Stop()
+	patience, end := newAlarm(first.finish, hurry), newAlarm(first.limit, cut)
 	over := make(chan struct{})
 	go func() {
 		defer close(over)
-		drainAll(ctx, env, parts)
+		leaveAll(finishing, ctx, env, parts)
 		closeAll(env, parts)
 	}()
 	for {
@@ -178,22 +197,46 @@ func drain(env *Env, parts []Part, first order, come <-chan order) error {
 		case <-over:
 			return nil
 		case o := <-come:
-			if t := time.Now().Add(o.limit); t.Before(end) {
-				end = t
-				timer.Reset(o.limit)
-			}
+			patience.sooner(o.finish)
+			end.sooner(o.limit)
 		}
 	}
 }
 
-// drainAll drains all parts at a time.
-func drainAll(ctx context.Context, env *Env, parts []Part) {
+// alarm is a call at a time that can only be brought forward.
+type alarm struct {
+	at    time.Time
+	timer *time.Timer // nil: it has called
+}
+
+// newAlarm makes an alarm. One that is due has called when newAlarm returns.
+func newAlarm(d time.Duration, call func()) *alarm {
+	if d <= 0 {
+		call()
+		return &alarm{}
+	}
+	return &alarm{time.Now().Add(d), time.AfterFunc(d, call)}
+}
+
+// sooner brings the alarm forward.
+func (a *alarm) sooner(d time.Duration) {
+	if at := time.Now().Add(d); a.timer != nil && at.Before(a.at) {
+		a.at = at
+		a.timer.Reset(d)
+	}
+}
+
+// leaveAll lets all parts leave at a time, each in its own pace.
+func leaveAll(finishing, ctx context.Context, env *Env, parts []Part) {
 	var wg sync.WaitGroup
 	for _, p := range parts {
-		if p.Drain == nil {
-			continue
-		}
 		wg.Go(func() {
+			if p.Finish != nil && finishing.Err() == nil {
+				p.Finish(finishing)
+			}
+			if p.Drain == nil {
+				return
+			}
 			if err := p.Drain(ctx); err != nil && !errors.Is(err, context.Canceled) {
 				env.Log.Warning("%s: %s", p.Name, err)
 			}

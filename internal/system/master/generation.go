@@ -11,6 +11,7 @@ import (
 
 	"posthaste/internal/config"
 	"posthaste/internal/ipc"
+	"posthaste/internal/system/host"
 	"posthaste/internal/system/spec"
 )
 
@@ -20,6 +21,7 @@ type generation struct {
 	logFile   *os.File // nil: syslog
 	bound     []address
 	processes []*process
+	hurried   bool // its sessions were told to end
 }
 
 func (g *generation) alive() bool {
@@ -149,18 +151,60 @@ func (m *Master) giveUp(err error) {
 	m.log.Error("reload: %s; the old configuration stays in force", err)
 	g := m.next
 	m.next = nil
-	g.kill(unix.SIGKILL)
 	m.unbind(g.bound)
 	m.retire(g)
 }
 
-// retire keeps a generation in mind until its last process is gone.
+// retire lets a generation go, which accepts nothing from here on, and keeps it
+// in mind until its last process is gone: sessions that it has begun go on. A
+// process that has not come so far as to serve dies of the signal.
 func (m *Master) retire(g *generation) {
-	if g.alive() {
-		m.old[g] = true
+	if !g.alive() {
+		g.closeLog()
 		return
 	}
-	g.closeLog()
+	g.kill(unix.SIGHUP)
+	m.old = append(m.old, g)
+}
+
+// maxOld is how many generations may wait for their sessions to end by
+// themselves: each holds some memory.
+const maxOld = 16
+
+// hurryOld lets old generations wait no longer for their sessions when there are
+// too many of them, when what they take in would not be found by the current
+// one, or when what they log would end in a file that was put away.
+func (m *Master) hurryOld() {
+	now, waiting := m.current, 0
+	for _, g := range slices.Backward(m.old) {
+		switch {
+		case g.hurried:
+		case waiting == maxOld, !sameQueue(&g.plan.params.Common, &now.plan.params.Common), rotated(g.logFile, now.logFile):
+			g.hurried = true
+			g.kill(host.Hurry)
+		default:
+			waiting++
+		}
+	}
+}
+
+// sameQueue tells whether a process with one configuration finds the mail that
+// another one has taken in, and may remove it: files lie in the same directories,
+// belong to the same user, and are in the journal of either or of none.
+func sameQueue(a, b *config.Common) bool {
+	hashed := func(c *config.Common) []string { return slices.Sorted(slices.Values(c.HashQueueNames)) }
+	return a.QueueDirectory == b.QueueDirectory && a.MailOwner == b.MailOwner && a.LongQueueIDs == b.LongQueueIDs &&
+		a.HashQueueDepth == b.HashQueueDepth && slices.Equal(hashed(a), hashed(b))
+}
+
+// rotated tells whether a log file was put away and another one begun in its place.
+func rotated(before, now *os.File) bool {
+	if before == nil || now == nil || before.Name() != now.Name() {
+		return false
+	}
+	a, err := before.Stat()
+	b, e := now.Stat()
+	return err == nil && e == nil && !os.SameFile(a, b)
 }
 
 // promote makes the next generation the current one, now that it serves.
@@ -173,8 +217,8 @@ func (m *Master) promote() {
 	}
 	m.log.Info("reload -- version %s, configuration %s", c.MailVersion, m.options.ConfigDir)
 	m.warn(m.current.plan)
-	before.kill(unix.SIGHUP)
 	m.retire(before)
+	m.hurryOld()
 	m.closeUnused()
 }
 

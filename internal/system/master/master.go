@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -56,9 +57,9 @@ type Master struct {
 	root    bool
 	queue   string
 
-	current *generation // nil until the first one is being started
-	next    *generation // a new configuration that does not serve yet
-	old     map[*generation]bool
+	current *generation     // nil until the first one is being started
+	next    *generation     // a new configuration that does not serve yet
+	old     []*generation   // replaced or given up, with processes left; the oldest first
 	sockets map[address]int // listening descriptors
 
 	lifeline [2]*os.File // read end for children; the write end is never used
@@ -77,7 +78,7 @@ var stopTime = host.DefaultLimits.Stop + 2*time.Second
 func Run(o Options) error {
 	m := &Master{
 		options: o, root: os.Geteuid() == 0,
-		old: map[*generation]bool{}, sockets: map[address]int{}, events: make(chan func(), 16),
+		sockets: map[address]int{}, events: make(chan func(), 16),
 	}
 	if err := m.start(); err != nil {
 		m.log.Fatal("%s", err)
@@ -251,20 +252,17 @@ func (m *Master) stop(s syscall.Signal) {
 
 // killAll sends a signal to all processes.
 func (m *Master) killAll(s unix.Signal) {
-	for g := range m.generations() {
+	for _, g := range m.generations() {
 		g.kill(s)
 	}
 }
 
 // generations are those that may have processes.
-func (m *Master) generations() map[*generation]bool {
-	all := map[*generation]bool{}
-	for g := range m.old {
-		all[g] = true
-	}
+func (m *Master) generations() []*generation {
+	all := slices.Clone(m.old)
 	for _, g := range []*generation{m.current, m.next} {
 		if g != nil {
-			all[g] = true
+			all = append(all, g)
 		}
 	}
 	return all
@@ -275,10 +273,5 @@ func (m *Master) ended() bool {
 	if !m.stopping {
 		return false
 	}
-	for g := range m.generations() {
-		if g.alive() {
-			return false
-		}
-	}
-	return true
+	return !slices.ContainsFunc(m.generations(), (*generation).alive)
 }

@@ -184,7 +184,7 @@ func (m *Master) reap() {
 		if err != nil || pid <= 0 {
 			return
 		}
-		for g := range m.generations() {
+		for _, g := range m.generations() {
 			for _, p := range g.processes {
 				if p.pid == pid {
 					m.died(p, status)
@@ -199,7 +199,8 @@ func (m *Master) died(p *process, status unix.WaitStatus) {
 	pid, served := p.pid, p.ready
 	p.pid, p.ready = 0, false
 	g := p.generation
-	expected := m.stopping || g != m.current && g != m.next
+	old := g != m.current && g != m.next
+	expected := m.stopping || old && status.Signal() == unix.SIGHUP // it had not come far
 	switch {
 	case status.Signaled() && !expected:
 		m.log.Warning("process %s pid %d killed by signal %d", p.name(), pid, status.Signal())
@@ -211,14 +212,13 @@ func (m *Master) died(p *process, status unix.WaitStatus) {
 	}
 	switch {
 	case m.stopping:
-	case m.old[g]:
+	case old:
 		if !g.alive() {
-			delete(m.old, g)
+			m.old = slices.DeleteFunc(m.old, func(o *generation) bool { return o == g })
 			g.closeLog()
 		}
 	case g == m.next:
 		m.giveUp(errors.New("process " + p.name() + " does not start"))
-	case g != m.current:
 	case !m.serving && !status.Signaled(): // it does not like its configuration
 		m.fail(errors.New("process " + p.name() + " does not start"))
 	default:

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"strconv"
 	"time"
 
 	"posthaste/internal/flush"
@@ -87,13 +88,31 @@ func (f flushServer) serve(ctx context.Context, c net.Conn) {
 	if err != nil {
 		return
 	}
-	status, after := f.do(ctx, request)
+	do := f.do
+	if ctx.Err() != nil {
+		do = handOn
+	}
+	status, after := do(ctx, request)
 	out.Number("status", int64(status))
 	out.End()
 	out.Flush()
 	if after != nil {
 		after()
 	}
+}
+
+// handOn lets the successor of this process, which leaves, do what a request
+// asks for.
+func handOn(_ context.Context, request map[string]string) (status int, after func()) {
+	var words []string
+	for name, value := range request {
+		words = append(words, name, value)
+	}
+	answer, err := ipc.Ask(flushSocket, triggerTime, words...)
+	if status, e := strconv.Atoi(answer["status"]); err == nil && e == nil {
+		return status, nil
+	}
+	return flushFail, nil
 }
 
 // do does what a request asks for; after is work that its client does not wait

@@ -60,7 +60,7 @@ func inbound(env *host.Env) ([]host.Part, error) {
 		if err != nil {
 			return nil, r.fault(err)
 		}
-		parts = append(parts, listening(s, srv))
+		parts = append(parts, lasting(s, srv))
 	}
 	return parts, nil
 }

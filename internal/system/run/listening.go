@@ -15,6 +15,19 @@ type server interface {
 	Drain(ctx context.Context) error
 }
 
+// finisher is a server whose work after a reload may go on as it began.
+type finisher interface {
+	server
+	Finish(ctx context.Context)
+}
+
+// lasting is listening for a finisher.
+func lasting(s host.Service, srv finisher) host.Part {
+	part := listening(s, srv)
+	part.Finish = srv.Finish
+	return part
+}
+
 // listening makes a part of a server and the sockets of its row.
 func listening(s host.Service, srv server) host.Part {
 	return host.Part{

@@ -95,10 +95,12 @@ func (r *row) newScheduler(q *queue.Queue, notices schedule.Notifier, deferred f
 	if err != nil {
 		return nil, err
 	}
+	// After a reload the next process is told what this one leaves to it.
+	successor := ipc.NewHint(spec.Notify)
 	return schedule.New(params, r.common, schedule.Deps{
 		Queue: schedule.Disk(q), Resolver: newRoutes(rewriting, deps), Agents: agents, Notices: notices,
 		Log: schedule.OperatorLog(r.log, logs), Override: r.snap.Transport, Unreachable: remote.Unavailable, Deferred: deferred,
-		Descriptors: descriptors(),
+		Untaken: func(id mail.QueueID) { successor.Send([]byte(id)) }, Descriptors: descriptors(),
 	}), nil
 }
 
@@ -171,7 +173,9 @@ func (p *process) agents(other *maillog.Logger) (agents, func(string) *maillog.L
 	}, nil
 }
 
-// hints takes what other processes tell of new mail.
+// hints takes what other processes tell of new mail. All generations read the
+// same socket. What this one has read and will not act upon, since it leaves, is
+// made good: after its last read its successor is asked to look for itself.
 func hints(socket *net.UnixConn, sched *schedule.Scheduler) host.Part {
 	return host.Part{Name: "notify", Serve: func(ctx context.Context) error {
 		stop := context.AfterFunc(ctx, func() { socket.Close() })
@@ -180,6 +184,8 @@ func hints(socket *net.UnixConn, sched *schedule.Scheduler) host.Part {
 		for {
 			n, err := socket.Read(buf)
 			if ctx.Err() != nil {
+				socket.Close()
+				ipc.NewHint(spec.Notify).Send(nil)
 				return nil
 			}
 			if err != nil {
@@ -202,14 +208,19 @@ func hints(socket *net.UnixConn, sched *schedule.Scheduler) host.Part {
 func (p *process) queueSockets(q *queue.Queue, d *door, sched *schedule.Scheduler, flusher flushServer, wakePickup func()) []host.Part {
 	serve := map[string]func(context.Context, net.Conn){
 		"cleanup": submitServer{d, p.log}.serve,
-		"pickup":  trigger(func(byte) { wakePickup() }),
-		"qmgr":    trigger(func(c byte) { wish(sched, c) }),
 		"flush":   flusher.serve,
 		"showq":   showqServer{q, p.log}.serve,
+	}
+	wake := map[string]func(byte){
+		"pickup": func(byte) { wakePickup() },
+		"qmgr":   func(c byte) { wish(sched, c) },
 	}
 	var parts []host.Part
 	for _, s := range p.env.Services {
 		each := serve[s.Command]
+		if w := wake[s.Command]; w != nil {
+			each = trigger(socket(s.Service), w)
+		}
 		if each == nil {
 			// bounce, defer, trace, verify: function calls in this process.
 			each = func(context.Context, net.Conn) {}

@@ -157,6 +157,7 @@ func (r *row) openQueue(sweep bool) (*queue.Queue, host.Part, error) {
 			q.Keep(context.WithoutCancel(ctx), sweep, func(err error) { r.log.Warning("queue: %s", err) })
 			return nil
 		},
+		Finish: func(context.Context) { q.Slim() },
 		Close: func() error {
 			ctx, cancel := context.WithTimeout(context.Background(), settleTime)
 			defer cancel()

@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	"posthaste/internal/ipc"
 	"posthaste/internal/schedule"
 )
 
@@ -19,11 +20,16 @@ const triggerTime = 10 * time.Second
 // maxTriggers bounds the wishes that are read from one client.
 const maxTriggers = 64
 
-// trigger calls each for every byte that a client sends.
-func trigger(each func(byte)) func(context.Context, net.Conn) {
-	return func(_ context.Context, c net.Conn) {
+// trigger calls each for every byte that a client sends. When this process
+// leaves, its successor, which listens on the same path, gets them.
+func trigger(path string, each func(byte)) func(context.Context, net.Conn) {
+	return func(ctx context.Context, c net.Conn) {
 		c.SetDeadline(time.Now().Add(triggerTime))
 		wishes, _ := io.ReadAll(io.LimitReader(c, maxTriggers))
+		if ctx.Err() != nil {
+			ipc.Trigger(path, string(wishes), triggerTime)
+			return
+		}
 		for _, w := range wishes {
 			each(w)
 		}
