@@ -69,7 +69,7 @@ func TestUntakenHints(t *testing.T) {
 		for range cap(s.hints) + 1 {
 			s.Arrived("A1")
 		}
-		s.leaveHints()
+		s.halt()
 		want := slices.Repeat([]string{"A1"}, cap(s.hints))
 		w.told(t, append(want, "")...)
 	})

@@ -62,7 +62,7 @@ func TestScenarios(t *testing.T) {
 			return false, fmt.Errorf("unknown condition %q", cond)
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"start": cmdStart, "halt": cmdHalt, "smtp": cmdSMTP, "log": cmdLog, "sink": cmdSink,
+			"start": cmdStart, "halt": cmdHalt, "smtp": cmdSMTP, "await": cmdAwait, "log": cmdLog, "sink": cmdSink,
 			"maildir": cmdMaildir, "queue": cmdQueue, "id": cmdID, "match": cmdMatch,
 			"arrives": cmdArrives, "status": cmdStatus, "send": cmdSend,
 			"freeze": cmdFreeze, "thaw": cmdThaw, "clock": cmdClock, "elapsed": cmdElapsed,

@@ -220,6 +220,8 @@ func (m *Master) promote() {
 	m.retire(before)
 	m.hurryOld()
 	m.closeUnused()
+	m.serving = true // also when the generation before did not get that far
+	m.started(nil)
 }
 
 // closeUnused closes the sockets that the current generation does not want.
