@@ -2,7 +2,6 @@ package fault
 
 import (
 	"errors"
-	"strings"
 	"testing"
 	"time"
 
@@ -179,8 +178,7 @@ func (s *site) startAgain() {
 }
 
 // chat speaks with the server over connections of its own, without sending
-// anything, and returns the longest time that it waited for a reply. At a reload
-// a session without a transaction may be told to come again.
+// anything, and returns the longest time that it waited for a reply.
 func (s *site) chat(stop <-chan bool) (slowest time.Duration) {
 	for {
 		select {
@@ -198,9 +196,6 @@ func (s *site) chat(stop <-chan bool) (slowest time.Duration) {
 			c.Write([]byte(command))
 			reply, err := c.Reply()
 			slowest = max(slowest, time.Since(start))
-			if err == nil && strings.HasPrefix(reply, "421 4.3.2") {
-				break
-			}
 			if err != nil || reply[0] != '2' {
 				s.t.Errorf("%q: %q %v", command, reply, err)
 				return replyLimit

@@ -80,14 +80,18 @@ func Run(o Options) error {
 		options: o, root: os.Geteuid() == 0,
 		sockets: map[address]int{}, events: make(chan func(), 16),
 	}
+	// From the lock on others find this process, and may signal it. Ends of children
+	// come by a channel of their own: many of them must not displace an order.
+	signals, children := make(chan os.Signal, 16), make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT)
+	signal.Notify(children, syscall.SIGCHLD)
+	defer signal.Stop(signals)
+	defer signal.Stop(children)
 	if err := m.start(); err != nil {
 		m.log.Fatal("%s", err)
 		m.started(err)
 		return err
 	}
-	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT, syscall.SIGQUIT, syscall.SIGCHLD)
-	defer signal.Stop(signals)
 	if err := m.launch(m.current); err != nil {
 		m.log.Fatal("%s", err)
 		m.started(err)
@@ -97,7 +101,7 @@ func Run(o Options) error {
 	if d := o.Lifetime; d > 0 {
 		time.AfterFunc(d, func() { m.post(func() { m.stop(syscall.SIGTERM) }) })
 	}
-	m.loop(signals)
+	m.loop(signals, children)
 	return m.failure
 }
 
@@ -200,11 +204,13 @@ func (m *Master) warn(p *plan) {
 }
 
 // loop runs until the mail system has ended.
-func (m *Master) loop(signals <-chan os.Signal) {
+func (m *Master) loop(signals, children <-chan os.Signal) {
 	for !m.ended() {
 		select {
 		case s := <-signals:
 			m.signal(s.(syscall.Signal))
+		case <-children:
+			m.reap()
 		case f := <-m.events:
 			f()
 		}
@@ -215,15 +221,12 @@ func (m *Master) loop(signals <-chan os.Signal) {
 func (m *Master) post(f func()) { m.events <- f }
 
 func (m *Master) signal(s syscall.Signal) {
-	switch s {
-	case syscall.SIGCHLD:
-		m.reap()
-	case syscall.SIGHUP:
+	switch {
+	case s == syscall.SIGHUP:
 		m.reload()
+	case m.stopping: // somebody is in a hurry
+		m.stop(syscall.SIGQUIT)
 	default:
-		if m.stopping { // somebody is in a hurry
-			s = syscall.SIGQUIT
-		}
 		m.stop(s)
 	}
 }
