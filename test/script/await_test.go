@@ -1,6 +1,8 @@
 package script
 
 import (
+	"time"
+
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"posthaste/test/harness"
@@ -20,11 +22,13 @@ func cmdAwait(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("await: there is a session %s", args[1])
 	}
 	script := ts.ReadFile(args[2])
-	err := harness.Until(patience, func() error {
+	err := harness.Until(3*patience, func() error {
 		session, err := peer.Dial("", s.i.Addr())
 		if err != nil {
 			return err
 		}
+		hung := time.AfterFunc(patience/2, func() { session.Close() }) // the next one may do better
+		defer hung.Stop()
 		if err := session.Play(script); err != nil {
 			session.Close()
 			return err
