@@ -63,13 +63,14 @@ func build(env *host.Env) ([]host.Part, error) {
 	case name.Value == "half" && env.Spec.Role == spec.Local:
 		time.Sleep(time.Hour) // it never comes so far as to serve
 	}
-	e := &echo{env: env, name: name.Value, open: map[net.Conn]bool{}}
+	e := &echo{env: env, name: name.Value, open: map[net.Conn]bool{}, closed: make(chan bool)}
 	return []host.Part{{
 		Name: "echo",
 		Serve: func(ctx context.Context) error {
+			var accepting sync.WaitGroup
 			for _, s := range env.Services {
 				for _, l := range s.Listeners {
-					go e.serve(l)
+					accepting.Go(func() { e.serve(l) })
 				}
 			}
 			<-ctx.Done()
@@ -78,6 +79,8 @@ func build(env *host.Env) ([]host.Part, error) {
 					l.Close()
 				}
 			}
+			accepting.Wait()
+			close(e.closed)
 			return nil
 		},
 		Finish: func(ctx context.Context) { e.wait(ctx) },
@@ -92,6 +95,8 @@ type echo struct {
 	wg   sync.WaitGroup
 	mu   sync.Mutex
 	open map[net.Conn]bool
+
+	closed chan bool // when nothing more is accepted
 }
 
 func (e *echo) serve(l net.Listener) {
@@ -125,8 +130,7 @@ func (e *echo) session(c net.Conn) {
 func (e *echo) wait(ctx context.Context) error {
 	ended := make(chan struct{})
 	go func() {
-		e.mu.Lock() // after the last session has been counted
-		e.mu.Unlock()
+		<-e.closed
 		e.wg.Wait()
 		close(ended)
 	}()
