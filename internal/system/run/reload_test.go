@@ -116,7 +116,6 @@ func (s *system) subjects() (list []string) {
 func TestReloads(t *testing.T) {
 	t.Parallel()
 	s := newRunning(t)
-	s.reload("default_process_limit = 500\n", "") // several generations share nothing of it
 	old, err := s.connect()
 	if err != nil {
 		t.Fatal(err)
