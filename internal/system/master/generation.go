@@ -153,6 +153,7 @@ func (m *Master) giveUp(err error) {
 	m.next = nil
 	m.unbind(g.bound)
 	m.retire(g)
+	m.hurryOld()
 }
 
 // retire lets a generation go, which accepts nothing from here on, and keeps it

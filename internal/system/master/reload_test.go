@@ -161,6 +161,16 @@ func TestHalfReload(t *testing.T) {
 		ses.expect("end", "end")
 	}
 	s.ended(first.pid, half.pid)
+	// What it has taken in could not be found.
+	s.main = "hash_queue_depth = 2\n"
+	s.write("half")
+	s.reload()
+	half = s.openIn("half")
+	s.main = ""
+	s.write("three")
+	s.reload()
+	half.expect("", "bye")
+	s.serves(slow, "three")
 	if text := s.log(); strings.Contains(text, "killed by signal") {
 		t.Errorf("log:\n%s", text)
 	}
