@@ -136,7 +136,8 @@ func (a *arrivals) in(books *ledger.Ledger, c crash) *ledger.Ledger {
 }
 
 // drain waits until the queue is empty and nothing is missing, or nothing more
-// has come for a while.
+// has come for a while. The queue may look empty at first: what only the journal
+// has comes back into it while the system starts.
 func (p *round) drain(count func() (ledger.Counters, error)) error {
 	watch := grace
 	if p.v.control() {
@@ -149,11 +150,12 @@ func (p *round) drain(count func() (ledger.Counters, error)) error {
 			return err
 		}
 		now, err := count()
-		if err != nil || now.Loss == 0 || time.Now().After(until) || time.Now().After(limit) {
+		left := now.Loss + now.Stuck
+		if err != nil || left == 0 || time.Now().After(until) || time.Now().After(limit) {
 			return err
 		}
-		if now.Loss != missing {
-			until, missing = time.Now().Add(watch), now.Loss
+		if left != missing {
+			until, missing = time.Now().Add(watch), left
 		}
 		if err := p.o.Quit.Wait(lookPause); err != nil {
 			return err
