@@ -118,6 +118,7 @@ func (r *row) newSMTPD(d *door, names smtpd.Names, anvil **smtpd.Anvil) (*smtpd.
 		IsOwn:        func(a netip.Addr) bool { return slices.Contains(deps.Own, a.Unmap()) },
 		FreeSpace:    freeSpace,
 		Flush:        flush,
+		LeadingDash:  routing.Resolve.AllowMinUser,
 		MaxSessions:  r.maxproc(),
 		StressLimits: stressed,
 		Wanted:       postmaster.wanted,
