@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"maps"
+	"strings"
 	"time"
 
 	"posthaste/internal/config"
@@ -128,8 +129,10 @@ func (n *notices) Notify(ctx context.Context, notice schedule.Notice) error {
 // reject tells the sender of a submission that it was refused.
 func (n *notices) reject(ctx context.Context, r pickup.Rejected) error {
 	var entries []queue.LogEntry
+	st := r.Reason.Status()
+	st.Reason = strings.TrimPrefix(st.Reason, "Error: ") // that is for SMTP clients
 	for _, rcpt := range r.Recipients {
-		entries = append(entries, queue.LogEntry{Recipient: rcpt, Status: r.Reason.Status()})
+		entries = append(entries, queue.LogEntry{Recipient: rcpt, Status: st})
 	}
 	return n.reporter.Tell(ctx, report.Failure, report.Subject{
 		ID: r.ID, Envelope: r.Envelope, Size: r.Content.Length, Content: r.Content,
