@@ -185,7 +185,7 @@ func (m *Message) dropped(name []byte) bool {
 }
 
 func (m *Message) utf8Header(head []byte) {
-	if m.envelope.Options&mail.OptionSMTPUTF8 == 0 && !m.door.options.DetectUTF8 {
+	if m.envelope.Options&mail.OptionSMTPUTF8 == 0 && !m.door.detects {
 		return
 	}
 	for _, c := range head {

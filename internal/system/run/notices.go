@@ -29,7 +29,7 @@ func (p *process) newNotices(q *queue.Queue, d *door) (*notices, error) {
 	if err := r.snap.Bind(&params); err != nil {
 		return nil, err
 	}
-	internal := d.with(intake.Options{Internal: true})
+	internal := d.with(intake.Options{Internal: true, Class: "bounce"})
 	reporter, err := report.New(params, r.site(), report.Deps{
 		Open: func(ctx context.Context, e mail.Envelope) (report.Message, error) {
 			return asNotice(internal.open(ctx, e))
@@ -153,7 +153,7 @@ func (p *process) pickup(q *queue.Queue, d *door, n *notices) (host.Part, func()
 	s := pickup.New(pickup.Deps{
 		Queue: q,
 		Open: func(ctx context.Context, e mail.Envelope) (pickup.Message, error) {
-			m, err := d.with(intake.Options{UserID: e.Origin.UserID}).open(ctx, e)
+			m, err := d.with(intake.Options{UserID: e.Origin.UserID, Class: "sendmail"}).open(ctx, e)
 			if err != nil {
 				return nil, err
 			}
