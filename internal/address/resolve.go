@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"strings"
+	"unicode/utf8"
 
 	"posthaste/internal/mail"
 	"posthaste/internal/table"
@@ -102,6 +103,10 @@ func (r *Resolver) Resolve(ctx context.Context, sender, rcpt mail.Address) (Rout
 	route, domain, err := r.recipient(ctx, rcpt)
 	if err != nil || route.Invalid {
 		return route, err
+	}
+	if !utf8.ValidString(string(route.Recipient)) || !r.params.Common.SMTPUTF8Enable && !mail.IsASCII(domain) {
+		route.invalid("5.1.3 bad address syntax")
+		return route, nil
 	}
 	if err := r.classify(ctx, &route, sender, domain); err != nil {
 		return route, err

@@ -2,6 +2,7 @@ package command
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -79,8 +80,11 @@ func (p *postsuper) options() (dir string, names []string, err error) {
 		option, value, err := opts.Next()
 		switch {
 		case errors.Is(err, io.EOF):
-			return dir, opts.Rest(), p.checkDry()
+			return dir, opts.Rest(), errors.Join(strayWhere(opts.Rest()...), p.checkDry())
 		case err != nil:
+			if bad, ok := errors.AsType[*OptionError](err); ok && bad.Option == '-' {
+				err = cmp.Or(strayWhere("--"+opts.Unread()), err)
+			}
 			return "", nil, err
 		}
 		switch option {

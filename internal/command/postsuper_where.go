@@ -24,6 +24,17 @@ func (p *postsuper) longOptions() (args []string, dry bool) {
 	return args, count > 0
 }
 
+// strayWhere is an error when one of the arguments is an expression that stands
+// where no queue id could.
+func strayWhere(args ...string) error {
+	for _, a := range args {
+		if text, found := strings.CutPrefix(a, whereOption); found && (text == "" || text[0] == '=') {
+			return errors.New(whereOption + " must stand right behind -d, -e, -f, -h, -H or -r, in the place of a queue id")
+		}
+	}
+	return nil
+}
+
 // newRequest reads the value of an option about messages.
 func newRequest(option byte, value string) (request, error) {
 	text, found := strings.CutPrefix(value, whereOption)

@@ -57,6 +57,14 @@ type sendmail struct {
 	envelope   mail.Envelope
 	notify     mail.Notify
 	recipients []string // arguments
+
+	warned []string // for the log, which is known when the options are read
+}
+
+// warn tells standard error and, at the end, the log.
+func (s *sendmail) warn(format string, args ...any) {
+	s.env.Warn(format, args...)
+	s.warned = append(s.warned, visible(fmt.Sprintf(format, args...)))
 }
 
 // Sendmail is sendmail(1): it takes a message from standard input to postdrop,
@@ -65,6 +73,12 @@ type sendmail struct {
 func Sendmail(env Env) int {
 	s := sendmail{env: env}
 	code, err := s.run()
+	if log := s.warned; len(log) > 0 {
+		to := s.log()
+		for _, text := range log {
+			to.Warning("%s", text)
+		}
+	}
 	if err != nil {
 		var bad *OptionError
 		if errors.As(err, &bad) {

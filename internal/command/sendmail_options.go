@@ -51,12 +51,12 @@ func (s *sendmail) special(o *Options) bool {
 		return false
 	}
 	old := func(shown, now string) {
-		s.env.Warn("option %s is deprecated with Postfix 2.3; specify %s instead", shown, now)
+		s.warn("option %s is deprecated with Postfix 2.3; specify %s instead", shown, now)
 	}
 	switch first := args[0]; {
 	case first == "-q":
 		if s.mode == modeDaemon {
-			s.env.Warn("ignoring -q option in daemon mode")
+			s.warn("ignoring -q option in daemon mode")
 		} else {
 			s.mode = modeFlush
 		}
@@ -116,7 +116,7 @@ func (s *sendmail) set(flag byte, value string) error {
 		case "hdrs":
 			s.envelope.Return = mail.ReturnHeaders
 		default:
-			s.env.Warn("bad -R option value -- ignored")
+			s.warn("bad -R option value -- ignored")
 		}
 	case 't':
 		s.extract = true
@@ -149,7 +149,7 @@ func (s *sendmail) setMode(value string) error {
 	switch value[:min(1, len(value))] {
 	case "d", "l":
 		if s.mode == modeFlush {
-			s.env.Warn("ignoring -q option in daemon mode")
+			s.warn("ignoring -q option in daemon mode")
 		}
 		s.mode = modeDaemon
 	case "h", "H":
@@ -202,14 +202,14 @@ func (s *sendmail) setNotify(value string) {
 	for word := range strings.FieldsFuncSeq(value, func(r rune) bool { return r == ',' || r == ' ' || r == '\t' }) {
 		bit := bits[strings.ToLower(word)]
 		if bit == 0 {
-			s.env.Warn("unknown DSN NOTIFY command value \"%s\" in \"%s\"", word, value)
+			s.warn("unknown DSN NOTIFY command value \"%s\" in \"%s\"", word, value)
 			notify = 0
 			break
 		}
 		notify |= bit
 	}
 	if notify == 0 || notify&mail.NotifyNever != 0 && notify != mail.NotifyNever {
-		s.env.Warn("bad -N option value -- ignored")
+		s.warn("bad -N option value -- ignored")
 		return
 	}
 	s.notify = notify
@@ -221,9 +221,9 @@ const maxEnvelopeID = 100
 func (s *sendmail) setEnvelopeID(value string) {
 	switch {
 	case len(value) > maxEnvelopeID:
-		s.env.Warn("too long -V option value -- ignored")
+		s.warn("too long -V option value -- ignored")
 	case value == "" || strings.ContainsFunc(value, func(r rune) bool { return r < ' ' || r > '~' }):
-		s.env.Warn("bad syntax in -V option value -- ignored")
+		s.warn("bad syntax in -V option value -- ignored")
 	default:
 		s.envelope.EnvelopeID = value
 	}

@@ -102,7 +102,7 @@ func (s *sendmail) setSender() (string, error) {
 	case s.sender != nil:
 		list := parse(*s.sender)
 		if len(list) > 1 {
-			s.env.Warn("-f option specified malformed sender: %s", *s.sender)
+			s.warn("-f option specified malformed sender: %s", *s.sender)
 		}
 		if len(list) > 0 {
 			s.envelope.Sender = list[0]

@@ -48,7 +48,9 @@ type Common struct {
 	EmptyAddressRecipient string   `cf:"empty_address_recipient" default:"MAILER-DAEMON" doc:"Recipient of mail for the null address."`
 	MessageSizeLimit      int64    `cf:"message_size_limit" default:"10240000" unit:"bytes" doc:"Largest message, envelope included; 0: no limit."`
 	LineLengthLimit       int      `cf:"line_length_limit" default:"2048" unit:"bytes" doc:"Longer lines are stored in pieces."`
-	HopcountLimit         int      `cf:"hopcount_limit" default:"50" doc:"Most Received headers a message may have."`
+	HopcountLimit         int      `cf:"hopcount_limit" default:"50" doc:"A message with so many Received headers is refused."`
+	MIMENesting           int      `cf:"mime_nesting_limit" default:"100" min:"1" doc:"How deep multiparts may be nested, within two."`
+	MIMEBoundary          int      `cf:"mime_boundary_length_limit" default:"2048" min:"1" unit:"bytes" doc:"How much of a MIME boundary counts."`
 	DelayWarningTime      string   `cf:"delay_warning_time" default:"0h" doc:"When the sender is told of a delay; 0: never."`
 	SoftBounce            bool     `cf:"soft_bounce" default:"no" doc:"Turn permanent failures into temporary ones, for tests."`
 	VERPDelimiters        string   `cf:"default_verp_delimiters" default:"+=" doc:"Delimiters of VERP senders when neither sendmail -XV nor XVERP names any."`

@@ -51,6 +51,15 @@ func Load(dir string) (*Set, error) {
 	return parseSet(dir, mainText, masterText)
 }
 
+// LoadMain reads main.cf alone: Master is empty.
+func LoadMain(dir string) (*Set, error) {
+	m, err := ReadMain(filepath.Join(dir, "main.cf"))
+	if err != nil {
+		return nil, err
+	}
+	return &Set{Dir: dir, Main: m, Master: new(MasterFile)}, nil
+}
+
 func parseSet(dir string, mainText, masterText []byte) (*Set, error) {
 	m, err := ParseMain(filepath.Join(dir, "main.cf"), mainText)
 	if err != nil {

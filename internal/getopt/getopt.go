@@ -78,6 +78,9 @@ func (o *Options) Rest() []string { return o.args }
 // last one.
 func (o *Options) InCluster() bool { return o.cluster != "" }
 
+// Unread is what stands behind the last option in its argument.
+func (o *Options) Unread() string { return o.cluster }
+
 // Skip goes over the next n arguments.
 func (o *Options) Skip(n int) { o.args = o.args[n:] }
 

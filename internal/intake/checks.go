@@ -181,10 +181,6 @@ func (m *Message) logCheck(action, class string, content []byte, text string) {
 		content = content[:maxLogged]
 	}
 	l := &m.envelope.Origin.Logged
-	from := "local"
-	if l.Name != "" || l.Address != "" {
-		from = l.Name + "[" + l.Address + "]"
-	}
 	var b strings.Builder
 	b.WriteString(" from=<" + m.envelope.Sender.Quoted() + ">")
 	if m.last != "" {
@@ -199,7 +195,15 @@ func (m *Message) logCheck(action, class string, content []byte, text string) {
 	if text != "" {
 		b.WriteString(": " + text)
 	}
-	m.door.log.Info("%s: %s: %s %s from %s;%s", m.ID(), action, class, string(content), from, b.String())
+	m.door.log.Info("%s: %s: %s %s from %s;%s", m.ID(), action, class, string(content), m.client(), b.String())
+}
+
+// client is where the message comes from, for such lines.
+func (m *Message) client() string {
+	if l := &m.envelope.Origin.Logged; l.Name != "" || l.Address != "" {
+		return l.Name + "[" + l.Address + "]"
+	}
+	return "local"
 }
 
 // splitCode cuts an enhanced status code off the front of a text.

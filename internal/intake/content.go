@@ -128,8 +128,8 @@ func (m *Message) writeLine(line []byte) {
 func (m *Message) beginContent() {
 	m.out.BeginContent()
 	m.stage = inHeader
-	if m.door.followsParts() {
-		m.parts = new(mime.Tracker)
+	if p := &m.door.params; !p.DisableMIME {
+		m.parts = mime.NewTracker(mime.Limits{Nesting: p.Common.MIMENesting, Boundary: p.Common.MIMEBoundary})
 	}
 	for _, h := range m.prepend {
 		*m.head = append((*m.head)[:0], h...)

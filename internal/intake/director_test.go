@@ -47,17 +47,18 @@ func TestDirector(t *testing.T) {
 	}
 }
 
-// TestHeaderSizeLimit cuts a header at exactly header_size_limit bytes, its own
-// lines counted together, and takes up again with the next one.
+// TestHeaderSizeLimit cuts a header at header_size_limit bytes, its own lines
+// counted together, or between lines when that is nearly as much, and takes up
+// again with the next one.
 func TestHeaderSizeLimit(t *testing.T) {
 	door, q, _ := setup(t, "header_size_limit = 200\n", nil)
 	long := strings.Repeat("x", 191)
-	_, err := send(door, remote("joe@far.test"), "Subject: "+long+"yyy\n more\nX-Fold: 1\n "+long+"yyy\nX-Next: 2\n\n",
+	_, err := send(door, remote("joe@far.test"), "Subject: "+long+"yyy\n more\nX-Fold: 1\n "+long+"yyy\nX-Line: "+long[:180]+"\n 123456789012345\nX-Next: 2\n\n",
 		mail.Recipient{Address: "ann@example.com"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := "Subject: " + long + "\nX-Fold: 1\n " + long[:189] + "\nX-Next: 2\n"
+	want := "Subject: " + long + "\nX-Fold: 1\n " + long[:189] + "\nX-Line: " + long[:180] + "\nX-Next: 2\n"
 	if got := content(t, q.last); !strings.Contains(got, want) {
 		t.Errorf("content\n%s", got)
 	}

@@ -87,9 +87,9 @@ type Options struct {
 	// Forwarded leaves the client out of the Received header: an earlier one
 	// has it.
 	Forwarded bool
-	// DetectUTF8 lets UTF-8 in addresses and headers ask for SMTPUTF8 although
-	// the client did not (smtputf8_autodetect_classes).
-	DetectUTF8 bool
+	// Class is the source as smtputf8_autodetect_classes names it: where it does,
+	// UTF-8 in addresses and headers asks for SMTPUTF8 although the client did not.
+	Class string
 	// UserID is the numeric user who submitted the message here; empty for
 	// others. It is shown in the Received header.
 	UserID string
@@ -103,6 +103,7 @@ type Options struct {
 type Door struct {
 	params       Params
 	options      Options
+	detects      bool // see Options.Class
 	queue        Queue
 	maps         *address.Maps
 	log          Log
@@ -152,6 +153,7 @@ func New(p Params, d Deps) (*Door, error) {
 func (d *Door) With(o Options) *Door {
 	other := *d
 	other.options = o
+	other.detects = d.params.SMTPUTF8Detects(o.Class)
 	return &other
 }
 

@@ -135,6 +135,7 @@ func (m *Message) write(r mail.Recipient) {
 	if m.seen.before(r, m.door.params.DuplicateLimit) {
 		return
 	}
+	m.utf8(string(r.Address), 0)
 	m.out.Recipient(r)
 }
 
@@ -174,10 +175,15 @@ func (m *Message) lookupFailed(maps string, a mail.Address, err error) error {
 // utf8 notes that a part of the message needs SMTPUTF8. It counts only when
 // the client asked for it or the door is to find out by itself: much old mail
 // has 8-bit headers and must go through as it is. Recipients have no bit in the
-// queue file: the scheduler looks at each.
+// queue file, o is 0: the agent looks at each.
 func (m *Message) utf8(s string, o mail.Options) {
-	if (m.envelope.Options&mail.OptionSMTPUTF8 != 0 || m.door.options.DetectUTF8) &&
-		m.door.params.Common.SMTPUTF8Enable && !mail.IsASCII(s) {
+	if mail.IsASCII(s) || !m.door.params.Common.SMTPUTF8Enable {
+		return
+	}
+	if m.door.detects {
+		m.envelope.Options |= mail.OptionSMTPUTF8
+	}
+	if m.envelope.Options&mail.OptionSMTPUTF8 != 0 {
 		m.envelope.Options |= o
 	}
 }

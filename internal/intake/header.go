@@ -31,10 +31,10 @@ func (m *Message) collectHeader(text []byte, continued bool) bool {
 	head := *m.head
 	switch {
 	case continued:
-		m.collect(head, text)
+		m.collect(text)
 	case len(head) > 0 && len(text) > 0 && isBlank(text[0]):
 		if len(head) < m.door.params.HeaderSizeLimit {
-			m.collect(append(head, '\n'), text)
+			*m.head = append(append(head, '\n'), text...)
 		}
 	default:
 		return false
@@ -50,15 +50,29 @@ func (m *Message) beginHeader(text []byte) bool {
 	}
 	// Without the blanks before the colon: a pattern of header_checks would miss
 	// the header, and readers differ about what it is.
-	m.collect((*m.head)[:0], text[:n])
-	m.collect(*m.head, text[n+bytes.IndexByte(text[n:], ':'):])
+	*m.head = append((*m.head)[:0], text[:n]...)
+	*m.head = append(*m.head, text[n+bytes.IndexByte(text[n:], ':'):]...)
 	return true
 }
 
-// collect adds text to a header, up to header_size_limit.
-func (m *Message) collect(head, text []byte) {
-	room := max(0, m.door.params.HeaderSizeLimit-len(head))
-	*m.head = append(head, text[:min(len(text), room)]...)
+// collect adds text to a header until it has header_size_limit bytes: what it
+// says is read before it is cut.
+func (m *Message) collect(text []byte) {
+	if len(*m.head) < m.door.params.HeaderSizeLimit {
+		*m.head = append(*m.head, text...)
+	}
+}
+
+// cut shortens a header to header_size_limit: between two lines when that does
+// not cost more than a tenth.
+func cut(head []byte, limit int) []byte {
+	if len(head) <= limit {
+		return head
+	}
+	if i := bytes.LastIndexByte(head[:limit+1], '\n'); i >= 0 && i+1 >= limit-limit/10 {
+		return head[:i]
+	}
+	return head[:limit]
 }
 
 // noEmptyLine supplies the empty line that a header lacks (RFC 5322 section
@@ -125,9 +139,7 @@ func (m *Message) header(head []byte) {
 		}
 		info = knownHeaders[string(lower[:n])]
 	}
-	if m.parts != nil {
-		m.parts.Field(head)
-	}
+	m.structure(head)
 	m.present |= info.seen
 	value := head[n:]
 	value = value[bytes.IndexByte(value, ':')+1:]
@@ -135,7 +147,7 @@ func (m *Message) header(head []byte) {
 	case info.seen&(seenMessageID|seenResentMessageID) != 0:
 		m.messageID(info.seen, value)
 	case info.received:
-		if m.hops++; m.hops > m.door.params.Common.HopcountLimit && m.err == nil {
+		if m.hops++; m.hops >= m.door.params.Common.HopcountLimit && m.err == nil {
 			m.door.log.Warning("%s: message rejected: hopcount exceeded", m.ID())
 			m.fail(&mail.Error{Reply: 554, Code: "5.4.0", Text: "Error: too many hops"})
 		}
@@ -173,7 +185,7 @@ func (m *Message) dropped(name []byte) bool {
 }
 
 func (m *Message) utf8Header(head []byte) {
-	if m.envelope.Options&mail.OptionSMTPUTF8 == 0 && !m.door.options.DetectUTF8 {
+	if m.envelope.Options&mail.OptionSMTPUTF8 == 0 && !m.door.detects {
 		return
 	}
 	for _, c := range head {
@@ -184,9 +196,11 @@ func (m *Message) utf8Header(head []byte) {
 	}
 }
 
-// writeHeader writes a logical header, one record for each of its lines. A
-// line that rewriting made gets the tab of a continuation.
+// writeHeader writes a logical header, one record for each of its lines, as much
+// as header_size_limit allows. A line that rewriting made gets the tab of a
+// continuation.
 func (m *Message) writeHeader(head []byte) {
+	head = cut(head, m.door.params.HeaderSizeLimit)
 	for first := true; ; first = false {
 		line, rest, more := bytes.Cut(head, []byte{'\n'})
 		if !first && (len(line) == 0 || !isBlank(line[0])) {

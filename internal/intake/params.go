@@ -2,6 +2,7 @@ package intake
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -31,11 +32,21 @@ type Params struct {
 	BodyChecks          string        `cf:"body_checks" default:"" doc:"Tables for the inspection of body lines."`
 	BodyChecksLimit     int64         `cf:"body_checks_size_limit" default:"51200" unit:"bytes" doc:"How much of a body is inspected."`
 	FlowDelay           time.Duration `cf:"in_flow_delay" default:"1s" unit:"s" doc:"How long a message waits before it is accepted when mail comes in faster than the queue manager takes it; 0: not at all."`
+	DetectClasses       []string      `cf:"smtputf8_autodetect_classes" default:"sendmail, verify" doc:"Sources of mail in which UTF-8 in addresses and headers asks for SMTPUTF8: sendmail, smtpd, qmqpd, forward, bounce, notify, verify, all."`
 	Detect8BitHeader    bool          `cf:"detect_8bit_encoding_header" default:"yes" doc:"Take 8BITMIME from the Content-Transfer-Encoding header."`
 }
 
 // maxFlowDelay is the longest in_flow_delay (postconf(5)): clients wait that long.
 const maxFlowDelay = 10 * time.Second
+
+// SMTPUTF8Detects tells whether mail of a class may ask for SMTPUTF8 by what is
+// in it.
+func (p *Params) SMTPUTF8Detects(class string) bool {
+	return p.Common.SMTPUTF8Enable && (slices.Contains(p.DetectClasses, class) || slices.Contains(p.DetectClasses, "all"))
+}
+
+// detectClasses are the sources of mail that smtputf8_autodetect_classes names.
+var detectClasses = []string{"all", "bounce", "forward", "notify", "qmqpd", "sendmail", "smtpd", "verify"}
 
 // check refuses values that are not among those documented.
 func (p *Params) check() error {
@@ -48,6 +59,11 @@ func (p *Params) check() error {
 	case "fix_quietly", "add_header", "reject":
 	default:
 		return fmt.Errorf("bad value %q of non_empty_end_of_header_action: should be fix_quietly, add_header or reject", p.NonEmptyEndOfHeader)
+	}
+	for _, class := range p.DetectClasses {
+		if !slices.Contains(detectClasses, class) {
+			return fmt.Errorf("bad value %q of smtputf8_autodetect_classes: should be among %s", class, strings.Join(detectClasses, ", "))
+		}
 	}
 	if p.FlowDelay < 0 || p.FlowDelay > maxFlowDelay {
 		return fmt.Errorf("bad value %s of in_flow_delay: should be 0 to %s", p.FlowDelay, maxFlowDelay)

@@ -1,12 +1,9 @@
 package intake
 
-import "posthaste/internal/protocol/mime"
-
-// followsParts tells whether the headers of parts have to be told from text: some
-// are inspected as headers, and none by body_checks.
-func (d *Door) followsParts() bool {
-	return !d.params.DisableMIME && !(d.mimeChecks.Empty() && d.nestedChecks.Empty() && d.bodyChecks.Empty())
-}
+import (
+	"posthaste/internal/mail"
+	"posthaste/internal/protocol/mime"
+)
 
 // endOfHeader ends a header, at an empty line or at text that is none.
 func (m *Message) endOfHeader(text []byte) {
@@ -52,7 +49,7 @@ func (m *Message) endPartHeader() {
 	if len(head) == 0 {
 		return
 	}
-	m.parts.Field(head)
+	m.structure(head)
 	maps := m.door.mimeChecks
 	if m.parts.Place() == mime.NestedHeader {
 		maps = m.door.nestedChecks
@@ -64,6 +61,18 @@ func (m *Message) endPartHeader() {
 		}
 	}
 	m.writeHeader(head)
+}
+
+// structure tells the tracker of a header. Nobody can tell what is in a message
+// that is nested too deep.
+func (m *Message) structure(head []byte) {
+	if m.parts == nil || m.parts.Field(head) || m.err != nil {
+		return
+	}
+	const reason = "MIME nesting exceeds safety limit"
+	m.door.log.Info("%s: reject: mime-error %s: %.100s from %s; from=<%s> to=<%s>", m.ID(), reason, head, m.client(),
+		m.envelope.Sender.Quoted(), m.last.Quoted())
+	m.fail(&mail.Error{Reply: 550, Code: "5.6.0", Text: reason})
 }
 
 // endParts finishes what the last line left open.

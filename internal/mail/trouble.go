@@ -22,7 +22,7 @@ const (
 )
 
 var troubleNames = map[string]Trouble{
-	"bounce": TroubleBounce | TroubleDoubleBounce, "2bounce": TroubleDoubleBounce, "delay": TroubleDelay,
+	"bounce": TroubleBounce, "2bounce": TroubleDoubleBounce, "delay": TroubleDelay,
 	"data": TroubleData, "policy": TroublePolicy, "protocol": TroubleProtocol,
 	"resource": TroubleResource, "software": TroubleSoftware,
 }

@@ -4,7 +4,7 @@ import "testing"
 
 func TestParseTrouble(t *testing.T) {
 	got, err := ParseTrouble([]string{"Bounce", "policy"})
-	if err != nil || got != TroubleBounce|TroubleDoubleBounce|TroublePolicy {
+	if err != nil || got != TroubleBounce|TroublePolicy {
 		t.Errorf("%b %v", got, err)
 	}
 	if _, err := ParseTrouble([]string{"policy", "no-such"}); err == nil || err.Error() != `unknown error class "no-such"` {

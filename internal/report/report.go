@@ -148,14 +148,7 @@ func (r *Reporter) Tell(ctx context.Context, k Kind, s Subject, entries []queue.
 		}
 		return nil
 	case s.Envelope.Sender == "":
-		if k == Success || k == Cleared || k == Verify {
-			r.deps.Log.Info("%s: not sending trace/success notification for single-bounce message", s.ID)
-		}
-		if k != Failure || len(entries) == 0 || r.wanted&mail.TroubleDoubleBounce == 0 {
-			return nil
-		}
-		return r.send(ctx, notice{kind: k, subject: s, entries: entries, from: double,
-			to: mail.Address(r.params.DoubleRecipient), postmaster: true})
+		return r.tellOfNobody(ctx, k, s, entries, double)
 	case k == Failure && s.Envelope.VERP != "" && !r.params.DisableVERP:
 		return r.tellEach(ctx, s, entries, double)
 	case len(wanted) > 0:
@@ -164,6 +157,36 @@ func (r *Reporter) Tell(ctx context.Context, k Kind, s Subject, entries []queue.
 		}
 	}
 	return r.copies(ctx, k, s, entries, double)
+}
+
+// tellOfNobody tells the postmaster about mail that has no sender: of failures
+// as of those of other mail, when one of the two classes is wanted, of success
+// when reports that cannot be delivered are. Its delays are nobody's concern.
+func (r *Reporter) tellOfNobody(ctx context.Context, k Kind, s Subject, entries []queue.LogEntry, double mail.Address) error {
+	n := notice{kind: k, subject: s, entries: entries, from: double, to: mail.Address(r.params.DoubleRecipient)}
+	switch {
+	case k == Delay:
+		return nil
+	case k == Failure:
+		n.postmaster = true
+		if len(entries) == 0 || r.wanted&(mail.TroubleDoubleBounce|mail.TroubleBounce) == 0 {
+			return nil
+		}
+		return r.send(ctx, n)
+	case r.wanted&mail.TroubleDoubleBounce == 0:
+		r.deps.Log.Info("%s: not sending trace/success notification for single-bounce message", s.ID)
+		return nil
+	}
+	if k == Cleared { // nobody was told of the delay
+		n.kind = Success
+		n.entries = slices.DeleteFunc(slices.Clone(entries), func(e queue.LogEntry) bool {
+			return !wants(Success, e, s.Envelope.Trace)
+		})
+	}
+	if len(n.entries) == 0 {
+		return nil
+	}
+	return r.send(ctx, n)
 }
 
 // tellEach sends a report of its own for each recipient of VERP mail, to the

@@ -183,6 +183,12 @@ func TestWhoIsTold(t *testing.T) {
 		{"delay with a copy", Delay, "a@b.test", []string{"delay"}, 0, "a@b.test postmaster"},
 		{"success", Success, "a@b.test", nil, mail.NotifySuccess, "a@b.test"},
 		{"success not asked for", Success, "a@b.test", nil, 0, ""},
+		{"null sender, bounce", Failure, "", []string{"bounce"}, 0, "postmaster"},
+		{"delay, null sender, 2bounce", Delay, "", []string{"2bounce", "delay"}, 0, ""},
+		{"success, null sender, bounce", Success, "", []string{"bounce"}, mail.NotifySuccess, ""},
+		{"success, null sender, 2bounce", Success, "", []string{"2bounce"}, mail.NotifySuccess, "postmaster"},
+		{"delay cleared, null sender", Cleared, "", []string{"2bounce"}, mail.NotifyDelay, ""},
+		{"probe, null sender", Verify, "", []string{"2bounce"}, 0, "postmaster"},
 	} {
 		b := &bench{entries: []queue.LogEntry{entry("x@nowhere.test", c.notify)}, params: Params{PostmasterParams: PostmasterParams{Classes: c.classes}}}
 		if err := b.reporter().Notify(context.Background(), c.kind, subject(t, c.sender)); err != nil {

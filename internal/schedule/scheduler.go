@@ -76,7 +76,10 @@ func New(params Params, common config.Common, deps Deps) *Scheduler {
 	}
 	params.RecipientMinimum = max(params.RecipientMinimum, 1)
 	params.ActiveLimit = max(params.ActiveLimit, 1)
-	params.BounceLifetime = min(params.BounceLifetime, params.QueueLifetime)
+	if params.BounceLifetime > params.QueueLifetime {
+		deps.Log.Warning("bounce_queue_lifetime is larger than maximal_queue_lifetime - adjusting bounce_queue_lifetime")
+		params.BounceLifetime = params.QueueLifetime
+	}
 	return &Scheduler{
 		params: params, common: common, deps: deps,
 		queue: deps.Queue, log: deps.Log, clock: deps.Clock,

@@ -312,7 +312,7 @@ func (i *Instance) Command(ctx context.Context, name string, args ...string) *ex
 
 // Run runs a command to its end and returns what it printed.
 func (i *Instance) Run(name string, args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 	defer cancel()
 	out, err := i.Command(ctx, name, args...).CombinedOutput()
 	if err != nil {
@@ -321,18 +321,22 @@ func (i *Instance) Run(name string, args ...string) (string, error) {
 	return string(out), err
 }
 
+// patience is how long the harness waits for what should not take a second: a
+// busy machine may be a hundred times slower.
+const patience = time.Minute
+
 // Start starts the system and waits until it answers on its SMTP port.
 func (i *Instance) Start() error {
 	if out, err := i.startProcess(); err != nil {
 		return fmt.Errorf("start: %w: %s\n%s", err, out, i.LogText())
 	}
-	return i.WaitReady(10 * time.Second)
+	return i.WaitReady(patience)
 }
 
 // startProcess runs `postfix start`, whose daemon keeps our pipes open: its
 // output goes to a file.
 func (i *Instance) startProcess() (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 2*patience)
 	defer cancel()
 	out, err := os.CreateTemp(i.Dir, "start-")
 	if err != nil {
@@ -354,7 +358,7 @@ func (i *Instance) WaitReady(limit time.Duration) error {
 			return err
 		}
 		defer c.Close()
-		c.SetDeadline(time.Now().Add(2 * time.Second))
+		c.SetDeadline(time.Now().Add(10 * time.Second))
 		var b [4]byte
 		if n, err := c.Read(b[:]); err != nil || string(b[:n]) != "220 " {
 			return fmt.Errorf("no greeting: %q %v", b[:n], err)
@@ -387,11 +391,11 @@ func (i *Instance) Halt() error {
 		}
 		return nil
 	}
-	if Until(10*time.Second, gone) == nil {
+	if Until(patience, gone) == nil {
 		return nil
 	}
 	i.Run("postfix", "abort")
-	return Until(5*time.Second, gone)
+	return Until(patience, gone)
 }
 
 // MasterPID is the process id of the running master, or 0.

@@ -41,7 +41,7 @@ type Session struct {
 // Dial connects to a server; from is the client's address, empty for the
 // default.
 func Dial(from, to string) (*Session, error) {
-	d := net.Dialer{Timeout: 10 * time.Second}
+	d := net.Dialer{Timeout: 30 * time.Second}
 	if from != "" {
 		d.LocalAddr = &net.TCPAddr{IP: net.ParseIP(from)}
 	}
@@ -66,7 +66,7 @@ func (p *Session) Play(script string) error {
 }
 
 // replyLimit is how long a reply may take: tarpits are of seconds.
-const replyLimit = 30 * time.Second
+const replyLimit = time.Minute
 
 func (p *Session) line(line string) error {
 	if line == "" || line[0] == '#' {

@@ -2,7 +2,9 @@ package script
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -11,6 +13,8 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"posthaste/test/harness"
 )
 
 // cmdFreeze stops the process of the queue manager as it is (SIGSTOP), until
@@ -21,6 +25,30 @@ func cmdFreeze(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(err)
 	ts.Check(syscall.Kill(pid, syscall.SIGSTOP))
 	ts.Defer(func() { syscall.Kill(pid, syscall.SIGCONT) }) // or it could not be stopped
+	ts.Check(harness.Until(patience, func() error { return stands(pid) }))
+}
+
+// stands tells whether a process has stopped: a thread goes on until it next
+// looks for signals, which on a busy machine may be a while.
+func stands(pid int) error {
+	stats, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	if err != nil || len(stats) == 0 {
+		return fmt.Errorf("process %d has no threads: %w", pid, err)
+	}
+	for _, name := range stats {
+		text, err := os.ReadFile(name)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+			continue // it has ended
+		}
+		if err != nil {
+			return err
+		}
+		// The state stands behind the name, which may hold anything.
+		if _, rest, _ := strings.Cut(string(text[max(0, bytes.LastIndexByte(text, ')')):]), " "); !strings.HasPrefix(rest, "T") {
+			return fmt.Errorf("%s: not stopped yet: %.1s", name, rest)
+		}
+	}
+	return nil
 }
 
 // cmdThaw lets it go on.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"posthaste/internal/mail"
+	"posthaste/internal/protocol/mime"
 	"posthaste/internal/protocol/smtp"
 )
 
@@ -71,7 +72,7 @@ func (t *transaction) copyContent() error {
 	w := smtp.NewContentWriter(timedWriter{t.session, t.agent.params.DataXferTimeout}, buf[:0], t.agent.params.LineLengthLimit)
 	var out lineWriter = w
 	if t.converts() {
-		out = newDowngrader(w)
+		out = newDowngrader(w, mime.Limits{Nesting: t.agent.params.Common.MIMENesting, Boundary: t.agent.params.Common.MIMEBoundary})
 	}
 	for {
 		line, complete, err := lines.Next()

@@ -14,6 +14,7 @@ import (
 // bytes in headers, for which there is no general conversion.
 type downgrader struct {
 	out        lineWriter
+	limits     mime.Limits
 	state      mimeState
 	boundaries []mime.Boundary // of the multiparts around the current line, outermost first
 	midLine    bool            // the line goes on from the call before
@@ -44,8 +45,8 @@ const (
 	transferEnc   = "content-transfer-encoding"
 )
 
-func newDowngrader(out lineWriter) *downgrader {
-	return &downgrader{out: out, qp: quotedPrintable{out: out}}
+func newDowngrader(out lineWriter, limits mime.Limits) *downgrader {
+	return &downgrader{out: out, limits: limits, qp: quotedPrintable{out: out}}
 }
 
 // Write takes a part of a line. A part that begins a line but does not end it
@@ -201,8 +202,8 @@ func (d *downgrader) chooseBody() error {
 	kind, border, digest := mime.ContentType(d.kind)
 	d.state = mimePlain
 	composite := d.isMessage(kind) || strings.HasPrefix(kind, "multipart/")
-	if border != "" && strings.HasPrefix(kind, "multipart/") && len(d.boundaries) < mime.MaxNesting {
-		d.boundaries = append(d.boundaries, mime.Boundary{Text: border, Digest: digest})
+	if border != "" && strings.HasPrefix(kind, "multipart/") {
+		d.boundaries, _ = d.limits.Push(d.boundaries, mime.Boundary{Text: border, Digest: digest})
 	}
 	switch {
 	case !d.isEightBit():

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"posthaste/internal/protocol/mime"
+
 	"posthaste/internal/mail"
 )
 
@@ -27,7 +29,7 @@ func (c *collector) End() error { return nil }
 // pieces.
 func convert(text string, step int) string {
 	var c collector
-	d := newDowngrader(&c)
+	d := newDowngrader(&c, mime.Limits{Nesting: 100, Boundary: 2048})
 	for line := range strings.SplitSeq(strings.TrimSuffix(text, "\n"), "\n") {
 		for len(line) > step {
 			d.Write([]byte(line[:step]), false)

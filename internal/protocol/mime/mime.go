@@ -8,9 +8,20 @@ import (
 	"strings"
 )
 
-// MaxNesting is how deep entities are followed, as Postfix's mime_nesting_limit;
-// deeper ones are text.
-const MaxNesting = 100
+// Limits are how much of a structure is followed.
+type Limits struct {
+	Nesting  int // multiparts within multiparts; one more than this is the most
+	Boundary int // bytes of a boundary that count
+}
+
+// Push adds a multipart to those around; false: it is too deep, and is text.
+func (l Limits) Push(around []Boundary, b Boundary) ([]Boundary, bool) {
+	if len(around) > l.Nesting+1 {
+		return around, false
+	}
+	b.Text = b.Text[:min(len(b.Text), l.Boundary)]
+	return append(around, b), true
+}
 
 // Boundary is that of a multipart.
 type Boundary struct {
@@ -21,17 +32,17 @@ type Boundary struct {
 var dashes = []byte("--")
 
 // Match finds the multipart that a delimiter line belongs to (RFC 2046 section
-// 5.1.1), the innermost first. last tells that the line ends the multipart.
+// 5.1.1), the innermost first: the line begins with the boundary, whatever
+// follows. last tells that the line ends the multipart.
 func Match(around []Boundary, line []byte) (n int, last, ok bool) {
 	text, found := bytes.CutPrefix(line, dashes)
 	if !found {
 		return 0, false, false
 	}
-	text = bytes.TrimRight(text, " \t")
 	for n = len(around) - 1; n >= 0; n-- {
 		rest, found := bytes.CutPrefix(text, []byte(around[n].Text))
-		if found && (len(rest) == 0 || bytes.Equal(rest, dashes)) {
-			return n, len(rest) > 0, true
+		if found {
+			return n, bytes.HasPrefix(rest, dashes), true
 		}
 	}
 	return 0, false, false

@@ -19,6 +19,7 @@ const (
 // fields it was told of by Field. The caller tells of each line of a body by
 // Line, and of each logical header by Field and of their end by EndHeader.
 type Tracker struct {
+	limits Limits
 	place  Place
 	around []Boundary // of the multiparts around, outermost first
 
@@ -27,15 +28,25 @@ type Tracker struct {
 	message        bool   // without a type it is that of a message
 }
 
+// NewTracker makes a Tracker that stands before the message's own header.
+func NewTracker(l Limits) *Tracker { return &Tracker{limits: l} }
+
 // Place is where the next line stands.
 func (t *Tracker) Place() Place { return t.place }
 
-// Field takes a logical header, which may have line breaks.
-func (t *Tracker) Field(head []byte) {
+// Field takes a logical header, which may have line breaks. It returns false
+// when that begins a multipart which is too deep, and will be text.
+func (t *Tracker) Field(head []byte) bool {
 	name, _, _ := bytes.Cut(head, []byte(":"))
-	if bytes.EqualFold(bytes.TrimRight(name, " \t"), []byte("content-type")) {
-		t.kind, t.boundary, t.digest = ContentType(head)
+	if !bytes.EqualFold(bytes.TrimRight(name, " \t"), []byte("content-type")) {
+		return true
 	}
+	t.kind, t.boundary, t.digest = ContentType(head)
+	if !strings.HasPrefix(t.kind, "multipart/") || t.boundary == "" {
+		return true
+	}
+	_, ok := t.limits.Push(t.around, Boundary{})
+	return ok
 }
 
 // EndHeader ends the header whose fields were told of. A message within is looked
@@ -45,8 +56,8 @@ func (t *Tracker) EndHeader() {
 	isMessage := t.kind == "message/rfc822" || t.kind == "message/global" || t.kind == "" && t.message
 	t.place = Body
 	switch {
-	case strings.HasPrefix(t.kind, "multipart/") && t.boundary != "" && len(t.around) < MaxNesting:
-		t.around = append(t.around, Boundary{t.boundary, t.digest})
+	case strings.HasPrefix(t.kind, "multipart/") && t.boundary != "":
+		t.around, _ = t.limits.Push(t.around, Boundary{t.boundary, t.digest})
 	case isMessage:
 		t.begin(NestedHeader, false)
 	}

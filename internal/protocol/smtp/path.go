@@ -183,10 +183,6 @@ func isDomain(s string) bool {
 }
 
 func finish(local, domain string) (mail.Address, error) {
-	// An argument that begins with '-' could become an option of a command.
-	if strings.HasPrefix(local, "-") {
-		return "", ErrPath
-	}
 	if domain == "" {
 		// A quoted '@' without a domain after it: in internal form the text
 		// behind it is the domain, and is treated as one from here on.

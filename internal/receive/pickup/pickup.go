@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"iter"
 	"strconv"
 	"time"
@@ -33,6 +34,7 @@ type Message interface {
 type Queue interface {
 	List(queue.Name) iter.Seq2[mail.QueueID, error]
 	Open(queue.Name, mail.QueueID) (*queue.Message, error)
+	Stat(queue.Name, mail.QueueID) (queue.Stat, error)
 	Delete(mail.QueueID, queue.Name) error
 	Move(id mail.QueueID, from, to queue.Name) error
 }
@@ -128,11 +130,11 @@ func (s *Service) warn(id mail.QueueID, err error) {
 // take takes in one file. What it returns is for the log; the file is then
 // either gone, set aside, or left for the next scan.
 func (s *Service) take(ctx context.Context, id mail.QueueID) error {
-	f, err := s.deps.Queue.Open(queue.Maildrop, id)
+	f, err := s.open(id)
 	if errors.Is(err, queue.ErrGone) {
 		return nil
 	}
-	if err != nil {
+	if f == nil {
 		return err
 	}
 	defer f.Close()
@@ -155,6 +157,19 @@ func (s *Service) take(ctx context.Context, id mail.QueueID) error {
 		}
 	}
 	return s.submit(ctx, id, f.Stat.UID, sub, origin)
+}
+
+// open opens a file. While it is being written only its user may; then there is
+// neither a file nor an error.
+func (s *Service) open(id mail.QueueID) (*queue.Message, error) {
+	f, err := s.deps.Queue.Open(queue.Maildrop, id)
+	if !errors.Is(err, fs.ErrPermission) {
+		return f, err
+	}
+	if st, e := s.deps.Queue.Stat(queue.Maildrop, id); e == nil && st.Mode.IsRegular() && !st.Ready() {
+		return nil, nil
+	}
+	return s.deps.Queue.Open(queue.Maildrop, id) // it may have become ready meanwhile
 }
 
 // anybody tells whether a message has a recipient who is not done.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -78,6 +79,33 @@ func newSite(t *testing.T) *site {
 		},
 	})
 	return s
+}
+
+// users is a queue whose maildrop files belong to users: others may open them
+// when they are ready.
+type users struct{ *queue.Queue }
+
+func (u users) Open(n queue.Name, id mail.QueueID) (*queue.Message, error) {
+	if st, err := u.Stat(n, id); err == nil && st.Mode.Perm()&0o004 == 0 {
+		return nil, fmt.Errorf("open maildrop/%s: %w", id, fs.ErrPermission)
+	}
+	return u.Queue.Open(n, id)
+}
+
+func TestFilesBeingWrittenAreNotMentioned(t *testing.T) {
+	s := newSite(t)
+	s.s.deps.Queue = users{s.q}
+	s.drop("4KWrX00000z1", plain)
+	s.drop("4KWrX00000z2", plain)
+	for name, mode := range map[string]os.FileMode{"4KWrX00000z1": 0o600, "4KWrX00000z2": 0o700} {
+		if err := os.Chmod(s.path(name), mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.s.Scan(context.Background())
+	if want := "warning: 4KWrX00000z2: open maildrop/4KWrX00000z2: permission denied"; len(s.log) != 1 || s.log[0] != want {
+		t.Errorf("log %q, want %q alone", s.log, want)
+	}
 }
 
 func (s *site) path(name string) string { return filepath.Join(s.root, "maildrop", name) }

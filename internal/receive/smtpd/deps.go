@@ -60,6 +60,8 @@ type Deps struct {
 	// Flush starts delivery of mail for a domain (ETRN). ok is false when the
 	// domain is not served; nil: no domain is.
 	Flush func(ctx context.Context, domain string) (ok bool, err error)
+	// LeadingDash takes addresses that begin with '-' (allow_min_user).
+	LeadingDash bool
 	// MaxSessions is the maxproc column; 0: no limit.
 	MaxSessions int
 	// StressLimits hold while all sessions are in use; nil: the normal ones.

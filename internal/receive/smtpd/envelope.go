@@ -179,10 +179,19 @@ func (s *session) checkSize(q *restrictions.Request, size int64) *smtp.Reply {
 
 func (s *session) parsePath(command, path string) (mail.Address, error) {
 	addr, err := smtp.ParsePath(path, s.srv.p.StrictEnvelopes)
+	if err == nil && s.isOption(addr) {
+		err = smtp.ErrPath
+	}
 	if err != nil && path != "" {
 		s.warnAddress(command, path)
 	}
 	return addr, err
+}
+
+// isOption tells whether a command that is given the address could take it for
+// an option. A user of this machine is told so by a report, as with sendmail.
+func (s *session) isOption(a mail.Address) bool {
+	return strings.HasPrefix(string(a), "-") && !s.srv.deps.LeadingDash && !s.srv.deps.StandAlone
 }
 
 // needsUTF8 tells whether an address has a domain that only a client may name
@@ -321,7 +330,7 @@ func (s *session) cmdVRFY(args string) smtp.Reply {
 		return bad(501, "5.5.4", "Syntax: VRFY address [SMTPUTF8]")
 	}
 	addr, err := smtp.ParsePath(args, false)
-	if err != nil || addr == "" || needsUTF8(addr) && !utf8 {
+	if err != nil || addr == "" || s.isOption(addr) || needsUTF8(addr) && !utf8 {
 		s.warnAddress("VRFY", args)
 		return bad(501, "5.1.3", "Bad recipient address syntax")
 	}

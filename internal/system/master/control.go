@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -90,12 +92,17 @@ func controlArguments(args []string) (dir string, words []string, err error) {
 }
 
 func runControl(verb string, o *Options, stderr io.Writer) error {
-	p, err := load(o)
+	read := load
+	steers := slices.Contains([]string{"stop", "abort", "status", "flush"}, verb)
+	if steers {
+		read = loadMain
+	}
+	p, err := read(o)
 	if err != nil {
 		return err
 	}
 	file, err := openLog(&p.params)
-	if err != nil && verb != "stop" && verb != "abort" && verb != "status" {
+	if err != nil && !steers {
 		return err
 	}
 	log, err := newLog(&p.params.Common, file)
@@ -247,13 +254,9 @@ func (c *control) flush() error {
 		fmt.Fprintln(c.stderr, "postqueue: fatal: Cannot flush mail queue - mail system is down")
 		return said(exUnavailable)
 	}
-	s, found := c.plan.set.Master.Find("qmgr", "unix")
-	if !found {
-		return c.fail("no qmgr service of type unix in master.cf")
+	err = ipc.Trigger(c.plan.params.Common.QueueDirectory+"/public/qmgr", "AF", ipc.TriggerTime)
+	if errors.Is(err, fs.ErrNotExist) {
+		err = ipc.Trigger(c.plan.params.Common.QueueDirectory+"/private/qmgr", "AF", ipc.TriggerTime)
 	}
-	dir := "public"
-	if s.Private {
-		dir = "private"
-	}
-	return ipc.Trigger(c.plan.params.Common.QueueDirectory+"/"+dir+"/qmgr", "AF", ipc.TriggerTime)
+	return err
 }

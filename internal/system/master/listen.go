@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 	"time"
 
@@ -137,9 +138,22 @@ func bind(a address, o owner) (fd int, err error) {
 		time.Sleep(20 * time.Millisecond)
 	}
 	if err != nil {
-		return -1, fmt.Errorf("bind %s port %s: %w", a.network, a.name, err)
+		return -1, bindError(a, err)
 	}
 	return fd, nil
+}
+
+// bindError words a failure as Postfix's master does: people search the log for it.
+func bindError(a address, err error) error {
+	what := a.name
+	if host, port, e := net.SplitHostPort(a.name); e == nil && strings.HasPrefix(a.network, "tcp") {
+		what = host + " port " + port
+	}
+	if errno, ok := errnoOf(err); ok {
+		text := errno.Error()
+		return fmt.Errorf("bind %s: %s", what, strings.ToUpper(text[:1])+text[1:])
+	}
+	return fmt.Errorf("bind %s: %w", what, err)
 }
 
 func bindOnce(a address, o owner) (int, error) {

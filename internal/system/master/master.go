@@ -34,6 +34,8 @@ type Options struct {
 	// Check finds what is wrong with a configuration beyond its form, before
 	// anything is started with it; nil: nothing.
 	Check func(*config.Set) error
+	// Missing finds tables of types that there are not; nil: none.
+	Missing func(*config.Set) []string
 	// Warnings finds what is odd in it; nil: nothing.
 	Warnings func(*config.Set) []string
 	// Able tells what keeps this program from running any mail system; nil: nothing.
@@ -200,6 +202,11 @@ func (m *Master) warn(p *plan) {
 	}
 	for _, f := range config.Analyse(m.options.Catalog, p.set.Main, p.set.Master, nil).NotImplemented {
 		m.log.Warning("%s, line %d: %s = %s is not implemented; %q is in force", f.File, f.Line, f.Name, f.Value, f.Default)
+	}
+	if m.options.Missing != nil {
+		for _, text := range m.options.Missing(p.set) {
+			m.log.Warning("%s", text)
+		}
 	}
 }
 

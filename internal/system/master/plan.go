@@ -38,18 +38,43 @@ func errnoOf(err error) (syscall.Errno, bool) {
 	return e, ok
 }
 
+// loadMain reads what is needed to find a mail system that runs, whatever became
+// of its master.cf.
+func loadMain(o *Options) (*plan, error) {
+	set, err := config.LoadMain(o.ConfigDir)
+	if err != nil {
+		return nil, err
+	}
+	p, _, err := settings(set, o)
+	return p, err
+}
+
+// settings are the parameters of main.cf that the master uses.
+func settings(set *config.Set, o *Options) (*plan, *config.Snapshot, error) {
+	snap, err := config.New(set.Main, o.Catalog, nil)
+	if err != nil {
+		return nil, nil, err
+	}
+	p := &plan{set: set, rows: map[group][]served{}}
+	if err := snap.Bind(&p.params); err != nil {
+		return nil, nil, err
+	}
+	for _, dir := range []*string{&p.params.Common.QueueDirectory, &p.params.Common.DataDirectory} {
+		if !filepath.IsAbs(*dir) {
+			return nil, nil, fmt.Errorf("queue_directory and data_directory must be absolute path names: %q", *dir)
+		}
+	}
+	return p, snap, nil
+}
+
 // load reads a configuration directory and says what is wrong with it.
 func load(o *Options) (*plan, error) {
 	set, err := config.Load(o.ConfigDir)
 	if err != nil {
 		return nil, err
 	}
-	snap, err := config.New(set.Main, o.Catalog, nil)
+	p, snap, err := settings(set, o)
 	if err != nil {
-		return nil, err
-	}
-	p := &plan{set: set, rows: map[group][]served{}}
-	if err := snap.Bind(&p.params); err != nil {
 		return nil, err
 	}
 	if _, err := p.params.logMode(); err != nil {
@@ -57,11 +82,6 @@ func load(o *Options) (*plan, error) {
 	}
 	if _, err := config.ParseDuration(p.params.ThrottleTime, "s"); err != nil {
 		return nil, fmt.Errorf("parameter service_throttle_time: %w", err)
-	}
-	for _, dir := range []*string{&p.params.Common.QueueDirectory, &p.params.Common.DataDirectory} {
-		if !filepath.IsAbs(*dir) {
-			return nil, fmt.Errorf("queue_directory and data_directory must be absolute path names: %q", *dir)
-		}
 	}
 	if err := p.arrange(snap); err != nil {
 		return nil, err

@@ -76,6 +76,7 @@ func Warnings(set *config.Set) []string {
 	if err != nil {
 		return append(out, err.Error())
 	}
+	out = append(out, Missing(set)...)
 	tryTables(set, snap, warn)
 	for _, row := range set.Master.Services {
 		if row.Command == "bounce" {
@@ -83,6 +84,49 @@ func Warnings(set *config.Set) []string {
 		}
 	}
 	return out
+}
+
+// foreign are the types of tables that Postfix has or had, and that may be
+// missing here.
+var foreign = []string{"btree", "cdb", "dbm", "hash", "ldap", "lmdb", "memcache", "mongodb", "mysql", "netinfo", "nisplus", "pcre",
+	"pgsql", "sdbm", "socketmap", "sqlite", "tcp"}
+
+// Missing finds the tables of types that Postfix knows and this build does not
+// have, in settings that have an effect: mail that needs one waits.
+func Missing(set *config.Set) (out []string) {
+	catalog := Catalog()
+	snap, err := config.New(set.Main, catalog, nil)
+	if err != nil {
+		return nil // Check has told
+	}
+	types := open.Types()
+	settings(set, func(file string, line int, name, value string) {
+		text, err := snap.Expand(value)
+		if p, known := catalog.Get(name); err != nil || known && !p.Implemented {
+			return
+		}
+		for _, word := range config.SplitList(text) {
+			spec := strings.TrimPrefix(word, "proxy:")
+			kind, rest, _ := strings.Cut(spec, ":")
+			if rest != "" && slices.Contains(foreign, kind) && !slices.Contains(types, kind) {
+				out = append(out, fmt.Sprintf("%s, line %d: parameter %s: table %s: unsupported dictionary type: %s", file, line, name, spec, kind))
+			}
+		}
+	})
+	return out
+}
+
+// settings goes over all settings of main.cf that count, and those of the rows
+// of master.cf.
+func settings(set *config.Set, do func(file string, line int, name, value string)) {
+	for _, s := range set.Main.Effective() {
+		do(set.Main.Path, s.Line, s.Name, s.Value)
+	}
+	for _, row := range set.Master.Services {
+		for _, o := range row.Overrides {
+			do(row.File, row.Line, o.Name, o.Value)
+		}
+	}
 }
 
 // tryTemplates reads the templates of notices as the service of a row would.
@@ -102,7 +146,7 @@ func tryTables(set *config.Set, snap *config.Snapshot, warn func(format string, 
 	tables := open.New(table.Options{Warn: warn})
 	defer tables.Close()
 	types, seen := open.Types(), map[string]bool{}
-	try := func(file string, line int, name, value string) {
+	settings(set, func(file string, line int, name, value string) {
 		text, err := snap.Expand(value)
 		if err != nil {
 			return // Check has told
@@ -118,13 +162,5 @@ func tryTables(set *config.Set, snap *config.Snapshot, warn func(format string, 
 				warn("%s, line %d: parameter %s: table %s: %s", file, line, name, spec, err)
 			}
 		}
-	}
-	for _, s := range set.Main.Effective() {
-		try(set.Main.Path, s.Line, s.Name, s.Value)
-	}
-	for _, row := range set.Master.Services {
-		for _, o := range row.Overrides {
-			try(row.File, row.Line, o.Name, o.Value)
-		}
-	}
+	})
 }

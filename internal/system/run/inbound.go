@@ -96,7 +96,7 @@ func (r *row) newSMTPD(d *door, names smtpd.Names, anvil **smtpd.Anvil) (*smtpd.
 		return nil, err
 	}
 	postmaster, err := r.postmaster(func(ctx context.Context, e mail.Envelope) (report.Message, error) {
-		return asNotice(d.with(intake.Options{Internal: true}).open(ctx, e))
+		return asNotice(d.with(intake.Options{Internal: true, Class: "notify"}).open(ctx, e))
 	})
 	if err != nil {
 		return nil, err
@@ -104,11 +104,12 @@ func (r *row) newSMTPD(d *door, names smtpd.Names, anvil **smtpd.Anvil) (*smtpd.
 	if *anvil == nil {
 		*anvil = smtpd.NewAnvil(p.Anvil.TimeUnit)
 	}
+	plain := d.with(intake.Options{Class: "smtpd"})
 	return smtpd.New(p, smtpd.Deps{
 		Log: r.log, Service: r.Name, Tables: r.tables, Names: names,
 		Resolver: address.NewNamed(address.NewResolver(routing, deps)),
 		Open: func(ctx context.Context, e mail.Envelope) (smtpd.Message, error) {
-			m, err := d.open(ctx, e)
+			m, err := plain.open(ctx, e)
 			if err != nil {
 				return nil, err // not a nil *message in an interface
 			}
@@ -118,6 +119,7 @@ func (r *row) newSMTPD(d *door, names smtpd.Names, anvil **smtpd.Anvil) (*smtpd.
 		IsOwn:        func(a netip.Addr) bool { return slices.Contains(deps.Own, a.Unmap()) },
 		FreeSpace:    freeSpace,
 		Flush:        flush,
+		LeadingDash:  routing.Resolve.AllowMinUser,
 		MaxSessions:  r.maxproc(),
 		StressLimits: stressed,
 		Wanted:       postmaster.wanted,

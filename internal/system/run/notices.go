@@ -3,6 +3,7 @@ package run
 import (
 	"context"
 	"maps"
+	"strings"
 	"time"
 
 	"posthaste/internal/config"
@@ -28,7 +29,7 @@ func (p *process) newNotices(q *queue.Queue, d *door) (*notices, error) {
 	if err := r.snap.Bind(&params); err != nil {
 		return nil, err
 	}
-	internal := d.with(intake.Options{Internal: true})
+	internal := d.with(intake.Options{Internal: true, Class: "bounce"})
 	reporter, err := report.New(params, r.site(), report.Deps{
 		Open: func(ctx context.Context, e mail.Envelope) (report.Message, error) {
 			return asNotice(internal.open(ctx, e))
@@ -128,8 +129,10 @@ func (n *notices) Notify(ctx context.Context, notice schedule.Notice) error {
 // reject tells the sender of a submission that it was refused.
 func (n *notices) reject(ctx context.Context, r pickup.Rejected) error {
 	var entries []queue.LogEntry
+	st := r.Reason.Status()
+	st.Reason = strings.TrimPrefix(st.Reason, "Error: ") // that is for SMTP clients
 	for _, rcpt := range r.Recipients {
-		entries = append(entries, queue.LogEntry{Recipient: rcpt, Status: r.Reason.Status()})
+		entries = append(entries, queue.LogEntry{Recipient: rcpt, Status: st})
 	}
 	return n.reporter.Tell(ctx, report.Failure, report.Subject{
 		ID: r.ID, Envelope: r.Envelope, Size: r.Content.Length, Content: r.Content,
@@ -150,7 +153,7 @@ func (p *process) pickup(q *queue.Queue, d *door, n *notices) (host.Part, func()
 	s := pickup.New(pickup.Deps{
 		Queue: q,
 		Open: func(ctx context.Context, e mail.Envelope) (pickup.Message, error) {
-			m, err := d.with(intake.Options{UserID: e.Origin.UserID}).open(ctx, e)
+			m, err := d.with(intake.Options{UserID: e.Origin.UserID, Class: "sendmail"}).open(ctx, e)
 			if err != nil {
 				return nil, err
 			}

@@ -87,7 +87,7 @@ func Child(args []string, stderr io.Writer) int {
 // Master returns what master is to run: this program's own processes.
 func Master() master.Options {
 	return master.Options{
-		Catalog: Catalog(), Check: Check, Warnings: Warnings, Able: privilege.Able,
+		Catalog: Catalog(), Check: Check, Warnings: Warnings, Missing: Missing, Able: privilege.Able,
 		Program: "/proc/self/exe", Child: []string{"posthaste", "child"},
 	}
 }

@@ -215,7 +215,7 @@ func (s submitServer) serve(ctx context.Context, conn net.Conn) {
 // take puts a message into the queue.
 func (s submitServer) take(ctx context.Context, f *local.Forward) (mail.QueueID, error) {
 	f.Envelope.Arrival, f.Envelope.Created = time.Time{}, time.Time{} // a new message
-	m, err := s.door.with(intake.Options{Internal: true, Forwarded: true}).open(ctx, f.Envelope)
+	m, err := s.door.with(intake.Options{Internal: true, Forwarded: true, Class: "forward"}).open(ctx, f.Envelope)
 	if err != nil {
 		return "", err
 	}
