@@ -252,7 +252,8 @@ var deferred = regexp.MustCompile(`(?m)^.*status=deferred.*$`)
 func (s *site) toMbox() { s.sendApart(40_000, "old@"+traffic.BoxDomain) }
 
 // fillMbox waits until an mbox has a number of messages, the first of which it
-// sends, and returns its text.
+// sends, and returns its text. What is written may be cut off again until the delivery
+// is over.
 func (s *site) fillMbox(path string, messages int) (text string) {
 	if messages == 1 {
 		s.toMbox()
@@ -260,7 +261,8 @@ func (s *site) fillMbox(path string, messages int) (text string) {
 	s.until(fmt.Sprintf("%d messages in the mbox", messages), func() bool {
 		b, _ := os.ReadFile(path)
 		text = string(b)
-		return strings.Count("\n"+text, "\nFrom ") == messages && strings.HasSuffix(text, "\n\n")
+		return strings.Count("\n"+text, "\nFrom ") == messages && strings.HasSuffix(text, "\n\n") &&
+			s.logged("(delivered to mailbox)") == messages
 	})
 	return text
 }
