@@ -13,9 +13,17 @@ import (
 
 // lateListener hands out connections also after its end, like one whose last
 // connection was accepted as it was closed.
-type lateListener struct{ conns chan net.Conn }
+type lateListener struct {
+	conns chan net.Conn
+	asked chan struct{} // gets one when a connection is waited for
+}
+
+func newLateListener() lateListener {
+	return lateListener{make(chan net.Conn), make(chan struct{}, 100)}
+}
 
 func (l lateListener) Accept() (net.Conn, error) {
+	l.asked <- struct{}{}
 	if c := <-l.conns; c != nil {
 		return c, nil
 	}
@@ -58,13 +66,15 @@ func TestFinish(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := lateListener{make(chan net.Conn)}
+	l := newLateListener()
 	ctx, reload := context.WithCancel(t.Context())
 	served := make(chan error, 1)
 	go func() { served <- srv.Serve(ctx, l) }()
+	<-l.asked
 	first := connect(t, l)
 	first.expect("", "220")
 	first.expect("HELO c.test", "250")
+	<-l.asked // it waits for another one already
 	reload()
 	finished := make(chan bool)
 	go func() {
@@ -105,7 +115,7 @@ func TestHurry(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := lateListener{make(chan net.Conn)}
+	l := newLateListener()
 	ctx, reload := context.WithCancel(t.Context())
 	go srv.Serve(ctx, l)
 	c := connect(t, l)
