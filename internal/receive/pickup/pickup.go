@@ -37,6 +37,7 @@ type Queue interface {
 	Stat(queue.Name, mail.QueueID) (queue.Stat, error)
 	Delete(mail.QueueID, queue.Name) error
 	Move(id mail.QueueID, from, to queue.Name) error
+	LockMaildrop(context.Context) (io.Closer, error)
 }
 
 // Log is the operator's log.
@@ -101,8 +102,15 @@ func (s *Service) Serve(ctx context.Context, interval time.Duration) {
 	}
 }
 
-// Scan takes in all that lies ready.
+// Scan takes in all that lies ready, while no other process does.
 func (s *Service) Scan(ctx context.Context) {
+	lock, err := s.deps.Queue.LockMaildrop(ctx)
+	switch {
+	case err == nil:
+		defer lock.Close()
+	case ctx.Err() != nil:
+		return
+	} // else the list tells what is wrong with the directory
 	for id, err := range s.deps.Queue.List(queue.Maildrop) {
 		if ctx.Err() != nil {
 			return
