@@ -42,7 +42,7 @@ func TestShortIDs(t *testing.T) {
 }
 
 // TestReordered is the same as TestSnapshots with two disks that write in any order, and with one
-// more negative control: mailboxes whose directories are not synced.
+// more negative control: mailboxes that are not synced.
 func TestReordered(t *testing.T) {
 	o := short(t)
 	o.Cuts, o.Round = 2*perMoment, 2*perMoment

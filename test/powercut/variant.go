@@ -21,7 +21,7 @@ type variant struct {
 	main    string // lines for main.cf
 	unrest  bool   // before a cut the system is reloaded, or a process is killed
 	blind   bool   // a negative control: syncs do nothing
-	lax     bool   // a negative control: directories of mailboxes are not synced
+	lax     bool   // a negative control: mailboxes are not synced
 }
 
 // control tells whether messages are to be lost.
