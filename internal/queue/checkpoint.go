@@ -182,7 +182,7 @@ func (j *journal) close() error {
 	j.notes = nil
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.dropSpare()
+	j.dropSpares(0)
 	if s := j.cur; s != nil { // empty, or written to by somebody who did not hear of the end
 		if s.size == 0 {
 			j.fs.Remove(s.name)

@@ -1,8 +1,10 @@
 package queue
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -35,7 +37,7 @@ type journal struct {
 	mu     sync.Mutex
 	cur    *segment   // where frames are appended; nil: opened when needed
 	left   []*segment // in use no more, not checkpointed yet
-	spare  *segment   // for the next segment; nil: a new file is made
+	spares []*segment // files for the next segments, at most maxSpares; none: a new one is made
 	lean   bool       // there is to be none
 	owed   []frame    // notes that could not be written
 	failed error      // the last failure that nobody was told of yet
@@ -264,11 +266,12 @@ func (j *journal) syncSegment(s *segment) error {
 	return err
 }
 
-// takeFile finds a locked file for a segment: the spare one, in which syncs are
+// takeFile finds a locked file for a segment: a spare one, in which syncs are
 // cheaper because no blocks have to be found for it, or a new one.
 func (j *journal) takeFile(name string) (string, File, error) {
-	if s := j.spare; s != nil {
-		j.spare = nil
+	if n := len(j.spares); n > 0 {
+		s := j.spares[n-1]
+		j.spares = j.spares[:n-1]
 		return s.name, s.file, nil
 	}
 	f, err := j.createLocked(name + newSuffix)
@@ -309,16 +312,34 @@ func (j *journal) roomy() bool {
 	return err == nil && room >= spareRoom
 }
 
-// prepare makes a spare file whose blocks are all there, when there is none. A
-// segment that was begun meanwhile gives way to it: each sync of a file that
-// grows costs a commit of the file system.
+// prepare makes a spare file whose blocks are all there, when there are too few such
+// files: each sync of a file that grows costs a commit of the file system. A segment
+// that was begun meanwhile gives way to it. After an error no more is tried.
 func (j *journal) prepare() error {
-	j.mu.Lock()
-	need := j.spare == nil
-	j.mu.Unlock()
-	if !need || !j.roomy() {
+	if !j.scarce() || !j.roomy() {
 		return nil
 	}
+	err := j.makeSpare()
+	if err != nil {
+		j.slim()
+	}
+	return err
+}
+
+// scarce tells whether there are too few files with blocks, also counting those in use.
+func (j *journal) scarce() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	n := len(j.spares)
+	for _, s := range append(j.left[:len(j.left):len(j.left)], j.cur) {
+		if s != nil && s.blocks > 0 {
+			n++
+		}
+	}
+	return n < maxSpares
+}
+
+func (j *journal) makeSpare() error {
 	name := string(Journal) + "/" + string(j.ids.next(j.now())) + spareSuffix
 	f, err := j.createLocked(name)
 	if err != nil {
@@ -345,28 +366,29 @@ func (j *journal) prepare() error {
 	return nil
 }
 
-// keepSpare keeps a file for the next segment. Of two it is the one with more
-// blocks, and the other is removed.
+// maxSpares is how many files are kept for later segments. While a segment is
+// checkpointed, its file is not free yet and the next one is in use already.
+const maxSpares = 2
+
+// keepSpare keeps a file for a later segment. Of too many those go that have the
+// fewest blocks.
 func (j *journal) keepSpare(s *segment) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if other := j.spare; other != nil {
-		if other.blocks > s.blocks {
-			s, other = other, s
-		}
-		j.discard(other)
-	}
-	j.spare = s
+	j.spares = append(j.spares, s)
+	slices.SortFunc(j.spares, func(a, b *segment) int { return cmp.Compare(a.blocks, b.blocks) })
+	most := maxSpares
 	if j.lean { // it was asked for meanwhile
-		j.dropSpare()
+		most = 0
 	}
+	j.dropSpares(most)
 }
 
-// dropSpare removes the spare file. The caller holds mu.
-func (j *journal) dropSpare() {
-	if s := j.spare; s != nil {
-		j.spare = nil
-		j.discard(s)
+// dropSpares removes all spare files but the largest few. The caller holds mu.
+func (j *journal) dropSpares(most int) {
+	for len(j.spares) > most {
+		j.discard(j.spares[0])
+		j.spares = j.spares[1:]
 	}
 }
 
@@ -376,13 +398,13 @@ func (j *journal) discard(s *segment) {
 	s.file.Close()
 }
 
-// slim gives the spare file up for good. A segment that is in use now is removed
+// slim gives the spare files up for good. A segment that is in use now is removed
 // after its checkpoint.
 func (j *journal) slim() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.lean = true
-	j.dropSpare()
+	j.dropSpares(0)
 }
 
 // abandon takes a segment whose sync failed out of use (R2): what was written

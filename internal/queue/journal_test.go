@@ -3,11 +3,14 @@ package queue
 import (
 	"bytes"
 	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"posthaste/internal/mail"
 	"posthaste/internal/queue/record"
@@ -201,7 +204,7 @@ func TestJournalUnderLoad(t *testing.T) {
 		}
 	}
 	wg.Wait()
-	if q.journal.spare == nil && q.journal.cur == nil {
+	if len(q.journal.spares) == 0 && q.journal.cur == nil {
 		t.Error("no file was kept")
 	}
 	die(q)
@@ -344,6 +347,80 @@ func TestSegmentGivesWayToSpareFile(t *testing.T) {
 	if s := q.journal.cur; first == nil || s == nil || s == first || s.blocks != segmentSize {
 		t.Errorf("the second message is in %+v", s)
 	}
+	if err := q.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// While a segment is checkpointed the next one has blocks as well, and no more
+// files are made than that takes.
+func TestTwoFiles(t *testing.T) {
+	root := t.TempDir()
+	q := withJournal(t, root)
+	if !q.journal.roomy() {
+		t.Skip("SKIPPED: too little room")
+	}
+	prepare := func() {
+		t.Helper()
+		if err := q.journal.prepare(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	prepare()
+	prepare()
+	for range 3 {
+		send(t, q, "r1@c.test")
+		q.journal.mu.Lock()
+		q.journal.leave() // as a checkpoint begins
+		q.journal.mu.Unlock()
+		prepare()
+		send(t, q, "r2@c.test")
+		if s := q.journal.cur; s.blocks != segmentSize {
+			t.Errorf("the next segment has blocks for %d bytes", s.blocks)
+		}
+		if names := journalFiles(t, root); len(names) != 2 {
+			t.Errorf("the journal has %v", names)
+		}
+		if err := q.journal.checkpoint(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	prepare()
+	if names := journalFiles(t, root); len(names) != 2 {
+		t.Errorf("at rest the journal has %v", names)
+	}
+}
+
+// noSpareFS refuses the blocks of a spare file.
+type noSpareFS struct{ FS }
+
+func (n noSpareFS) Create(name string, mode fs.FileMode) (File, error) {
+	if strings.HasSuffix(name, spareSuffix) {
+		return nil, unix.EDQUOT
+	}
+	return n.FS.Create(name, mode)
+}
+
+// Where a spare file is refused, that is said once, and mail goes on without.
+func TestSpareRefused(t *testing.T) {
+	root := t.TempDir()
+	q, err := New(Options{FS: noSpareFS{DirFS(root)}, Journal: WholeJournal})
+	if err == nil {
+		err = q.Setup()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !q.journal.roomy() {
+		t.Skip("SKIPPED: too little room")
+	}
+	if err := q.journal.prepare(); !errors.Is(err, unix.EDQUOT) {
+		t.Errorf("refused: %v", err)
+	}
+	if err := q.journal.prepare(); err != nil {
+		t.Errorf("said twice: %v", err)
+	}
+	send(t, q, "r1@c.test")
 	if err := q.Close(); err != nil {
 		t.Error(err)
 	}

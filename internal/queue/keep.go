@@ -21,10 +21,8 @@ const sweepEvery = 10
 // context ends. With sweep it also makes good what writers that have died left
 // behind; one process of a queue does that. failed is told of errors.
 func (q *Queue) Keep(ctx context.Context, sweep bool, failed func(error)) {
-	if j := q.journal; j != nil && !sweep { // who sweeps commits little
-		if err := j.prepare(); err != nil {
-			failed(err)
-		}
+	for range maxSpares {
+		q.prepare(sweep, failed)
 	}
 	tick := time.NewTicker(SyncInterval)
 	defer tick.Stop()
@@ -43,6 +41,7 @@ func (q *Queue) Keep(ctx context.Context, sweep bool, failed func(error)) {
 		select {
 		case <-idle:
 			go func() {
+				q.prepare(sweep, failed)
 				q.checkpointWhenDue(sweep && n%sweepEvery == 0, failed)
 				idle <- true
 			}()
@@ -56,6 +55,17 @@ func (q *Queue) Keep(ctx context.Context, sweep bool, failed func(error)) {
 func (q *Queue) Slim() {
 	if q.journal != nil {
 		q.journal.slim()
+	}
+}
+
+// prepare keeps a file ready for the next segment of a process that commits messages;
+// who sweeps commits little.
+func (q *Queue) prepare(sweep bool, failed func(error)) {
+	if q.journal == nil || sweep {
+		return
+	}
+	if err := q.journal.prepare(); err != nil {
+		failed(err)
 	}
 }
 
