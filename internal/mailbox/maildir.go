@@ -25,6 +25,7 @@ type Options struct {
 	SoftDotlock bool          // go on without dotlock when it cannot be made
 	Hostname    string        // part of maildir names
 	Code        string        // status code of faults that have none of their own; empty: 5.2.0
+	Gather      *Gather       // maildir only: who syncs at the same time; nil: nobody
 }
 
 func (o Options) code() string {
@@ -51,6 +52,8 @@ func (m *Message) Maildir(ctx context.Context, path string, o Options) error {
 }
 
 func (m *Message) maildir(ctx context.Context, path string, o Options) error {
+	o.Gather.begin()
+	defer o.Gather.end()
 	tmp, fresh, err := openMaildir(path, o)
 	if err != nil {
 		return err
@@ -66,11 +69,17 @@ func (m *Message) maildir(ctx context.Context, path string, o Options) error {
 	defer unix.Close(fresh)
 	file := os.NewFile(uintptr(fd), tmpName)
 	defer file.Close()
-	defer unix.Unlinkat(tmp, tmpName, 0) // not there any more when all went well
+	moved := false
+	defer func() {
+		if !moved {
+			unix.Unlinkat(tmp, tmpName, 0)
+		}
+	}()
 	if err := m.Write(limited(file, 0, o.MaxSize), MaildirFormat); err != nil {
 		return fault(err, o.code(), "error writing message: ")
 	}
-	if err := settle(file); err != nil {
+	ordered, err := settle(file)
+	if err != nil {
 		return fault(err, "4.3.0", "error writing message: ")
 	}
 	if err := interrupted(ctx); err != nil {
@@ -80,10 +89,11 @@ func (m *Message) maildir(ctx context.Context, path string, o Options) error {
 	if err != nil {
 		return err
 	}
-	if err := publish(tmp, tmpName, fresh, name, o); err != nil {
+	if moved, err = publish(tmp, tmpName, fresh, name, o); err != nil {
 		return err
 	}
-	if err := confirm(ctx, fd, fresh); err != nil {
+	o.Gather.wait()
+	if err := confirm(ctx, fd, fresh, ordered); err != nil {
 		unix.Unlinkat(fresh, name, 0)
 		return err
 	}
@@ -92,21 +102,22 @@ func (m *Message) maildir(ctx context.Context, path string, o Options) error {
 
 // publish gives the finished file its name in new/. A rename that keeps mail with
 // the same name is cheaper than a link and an unlink, which is the way where file
-// systems do not have it.
-func publish(tmp int, tmpName string, fresh int, name string, o Options) error {
-	err := unix.Renameat2(tmp, tmpName, fresh, name, unix.RENAME_NOREPLACE)
+// systems do not have it. moved tells that the old name is gone.
+func publish(tmp int, tmpName string, fresh int, name string, o Options) (moved bool, err error) {
+	err = unix.Renameat2(tmp, tmpName, fresh, name, unix.RENAME_NOREPLACE)
+	moved = err == nil
 	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.EOPNOTSUPP) {
 		err = unix.Linkat(tmp, tmpName, fresh, name, 0)
 	}
 	if err != nil {
-		return fault(err, o.code(), "link to new/%s: ", name)
+		return false, fault(err, o.code(), "link to new/%s: ", name)
 	}
-	return nil
+	return moved, nil
 }
 
-// confirm makes the file and its name in new/ durable, if somebody still wants to know.
-func confirm(ctx context.Context, file, fresh int) error {
-	if err := syncNamed(file, fresh); err != nil {
+// confirm makes the name in new/ durable, if somebody still wants to know.
+func confirm(ctx context.Context, file, fresh int, ordered bool) error {
+	if err := syncName(file, fresh, ordered); err != nil {
 		return fault(err, "4.3.0", "sync of directory new: ")
 	}
 	if err := probe(file); err != nil {

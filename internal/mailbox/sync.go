@@ -22,32 +22,30 @@ func syncDir(fd int) error {
 // name must see the whole file. A sync does that everywhere, at the price of a
 // commit of the file system. ext4 and XFS commit changes in their order, so it is
 // enough there that the content is on its way to its place (sync_file_range(2)): the
-// commit that has the name has the file too, and syncNamed waits for it. ext2 has
-// this number as well, but no order: a crash may then leave a name without content
-// of a message that is delivered again.
-func settle(file *os.File) error {
+// commit that has the name has the file too. ordered tells that this is so. ext2 has
+// the number of ext4 as well, but no order: what a crash leaves there is for fsck(8).
+func settle(file *os.File) (ordered bool, err error) {
 	fd := int(file.Fd())
 	var st unix.Statfs_t
 	if unix.Fstatfs(fd, &st) == nil && (st.Type == unix.EXT4_SUPER_MAGIC || st.Type == unix.XFS_SUPER_MAGIC) {
 		const all = unix.SYNC_FILE_RANGE_WAIT_BEFORE | unix.SYNC_FILE_RANGE_WRITE | unix.SYNC_FILE_RANGE_WAIT_AFTER
 		err := unix.SyncFileRange(fd, 0, 0, all)
 		if err != unix.ENOSYS {
-			return os.NewSyscallError("sync_file_range", err)
+			return true, os.NewSyscallError("sync_file_range", err)
 		}
 	}
-	return file.Sync()
+	return false, file.Sync()
 }
 
-// syncNamed makes a file and its new name in a directory durable. Both at a time:
-// one commit of the file system then serves both.
-func syncNamed(file, dir int) error {
-	named := make(chan error, 1)
-	go func() { named <- syncDir(dir) }()
-	err := os.NewSyscallError("fsync", unix.Fsync(file))
-	if other := <-named; err == nil {
-		err = other
+// syncName makes the new name of a settled file in a directory durable. Where
+// changes are committed in their order a sync of the file does that, since a rename
+// changes the file as well, in the same change. It costs less than one of the
+// directory, for which ext4 begins a commit even when nothing is left to commit.
+func syncName(file, dir int, ordered bool) error {
+	if ordered {
+		return os.NewSyscallError("fsync", unix.Fsync(file))
 	}
-	return err
+	return syncDir(dir)
 }
 
 // interrupted tells that nobody waits for the result any more. Who asked has

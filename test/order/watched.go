@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"posthaste/test/harness"
 	"posthaste/test/ledger"
 	"posthaste/test/order/check"
@@ -51,9 +53,16 @@ func watched(system harness.System, p profile, f fault) (r check.Report, c ledge
 	if err != nil {
 		return r, c, err
 	}
-	r = check.Run(t, check.Options{Spool: i.Spool, Mail: mail.mail, Aliases: aliases()})
+	r = check.Run(t, check.Options{Spool: i.Spool, Mail: mail.mail, Aliases: aliases(), Ordered: ordered(i.Dir)})
 	err = i.readMailboxes(books)
 	return r, books.Count(false, time.Second), err
+}
+
+// ordered tells whether a directory lies on ext4 or XFS, which commit changes in
+// their order.
+func ordered(dir string) bool {
+	var st unix.Statfs_t
+	return unix.Statfs(dir, &st) == nil && (st.Type == unix.EXT4_SUPER_MAGIC || st.Type == unix.XFS_SUPER_MAGIC)
 }
 
 // readMailboxes books what lies in them.

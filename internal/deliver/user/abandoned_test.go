@@ -20,7 +20,7 @@ func TestAbandonedDelivery(t *testing.T) {
 		t.Fatal(err)
 	}
 	over := make(chan error, 1)
-	go func() { over <- Serve(context.Background(), theirs) }()
+	go func() { over <- Serve(context.Background(), theirs, Direct{}) }()
 
 	mbox := filepath.Join(t.TempDir(), "mbox")
 	if err := os.WriteFile(mbox+".lock", nil, 0o600); err != nil {

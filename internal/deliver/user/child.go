@@ -15,6 +15,7 @@ import (
 
 	"posthaste/internal/ipc"
 	"posthaste/internal/mail"
+	"posthaste/internal/mailbox"
 )
 
 // ChildFD is the descriptor number of the socket in a process made by the broker.
@@ -50,11 +51,12 @@ const syncing = 8
 func serveLanes(ctx context.Context, control *ipc.Conn) error {
 	var lanes sync.WaitGroup
 	defer lanes.Wait()
+	work := Direct{Gather: new(mailbox.Gather)}
 	for {
 		_, sockets, err := control.Receive()
 		for _, s := range sockets {
 			lanes.Go(func() {
-				if err := Serve(ctx, s); err != nil {
+				if err := Serve(ctx, s, work); err != nil {
 					fmt.Fprintln(os.Stderr, "user-child:", err)
 				}
 			})
@@ -71,7 +73,7 @@ func serveLanes(ctx context.Context, control *ipc.Conn) error {
 // Serve answers requests that come over a unix stream socket with the rights
 // of this process, one at a time. It returns nil when the peer closes. The
 // work in hand is then interrupted: a command is killed.
-func Serve(ctx context.Context, socket *os.File) error {
+func Serve(ctx context.Context, socket *os.File, work Direct) error {
 	c, err := newConn(socket)
 	if err != nil {
 		return err
@@ -117,7 +119,7 @@ func Serve(ctx context.Context, socket *os.File) error {
 			} else if in.err != nil {
 				return in.err
 			}
-			answer, err := answer(ctx, in.frame, in.file)
+			answer, err := answer(ctx, work, in.frame, in.file)
 			closeFile(in.file)
 			if err != nil {
 				return err
@@ -129,7 +131,7 @@ func Serve(ctx context.Context, socket *os.File) error {
 	}
 }
 
-func answer(ctx context.Context, frame []byte, file *os.File) (*reply, error) {
+func answer(ctx context.Context, work Direct, frame []byte, file *os.File) (*reply, error) {
 	r, err := decodeRequest(frame, file)
 	if err != nil {
 		return nil, err
@@ -138,11 +140,11 @@ func answer(ctx context.Context, frame []byte, file *os.File) (*reply, error) {
 	var out reply
 	switch r.op {
 	case opDeliver:
-		out.warnings, err = Direct{}.Deliver(ctx, me, r.delivery)
+		out.warnings, err = work.Deliver(ctx, me, r.delivery)
 	case opRun:
-		out.outcome, err = Direct{}.Run(ctx, me, r.command)
+		out.outcome, err = work.Run(ctx, me, r.command)
 	case opRead:
-		out.file, err = Direct{}.Read(ctx, me, r.path, r.limit)
+		out.file, err = work.Read(ctx, me, r.path, r.limit)
 	}
 	if err != nil && !errors.As(err, &out.err) {
 		out.err = &mail.Error{Reply: 450, Code: "4.3.0", Text: err.Error()}

@@ -11,7 +11,9 @@ import (
 )
 
 // Direct is the Worker of this process's own user.
-type Direct struct{}
+type Direct struct {
+	Gather *mailbox.Gather // of all deliveries to maildirs; may be nil
+}
 
 // own refuses work for anybody else.
 func own(as Identity) error {
@@ -23,11 +25,12 @@ func own(as Identity) error {
 }
 
 // Deliver implements Worker.
-func (Direct) Deliver(ctx context.Context, as Identity, d Delivery) (mailbox.Warnings, error) {
+func (w Direct) Deliver(ctx context.Context, as Identity, d Delivery) (mailbox.Warnings, error) {
 	if err := own(as); err != nil {
 		return nil, err
 	}
 	if strings.HasSuffix(d.Path, "/") {
+		d.Options.Gather = w.Gather
 		return nil, d.Message.Maildir(ctx, d.Path, d.Options)
 	}
 	return d.Message.Mbox(ctx, d.Path, d.Options)

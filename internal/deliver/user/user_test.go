@@ -76,7 +76,7 @@ func served(t *testing.T) Worker {
 		t.Fatal(err)
 	}
 	done := make(chan error, 1)
-	go func() { done <- Serve(context.Background(), theirs) }()
+	go func() { done <- Serve(context.Background(), theirs, Direct{}) }()
 	conn, err := newConn(ours)
 	if err != nil {
 		t.Fatal(err)

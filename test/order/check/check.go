@@ -4,7 +4,8 @@
 // out. It knows the queue directory of Postfix, and the journal of ours from what is written to it.
 //
 // The model is the strict one: content needs a sync of its file, a name one of
-// its directory; a rename is all or nothing.
+// its directory; a rename is all or nothing. Only for mailboxes a file system may be
+// said to commit changes in their order.
 package check
 
 import (
@@ -27,6 +28,9 @@ type Options struct {
 	Spool   string // the queue directory
 	Mail    map[string]Mail
 	Aliases map[string]string // recipients whose mail goes to somebody else's mailbox
+	// Ordered says of the file system of the mailboxes that it commits changes in
+	// their order (ext4, XFS): a sync of a file makes the names durable that it got before.
+	Ordered bool
 }
 
 // Rule names a promise, as docs/durability.md does.
@@ -180,6 +184,9 @@ func (r *run) begin(c *trace.Call) {
 		t.mkdir(c, c.Path(1, true, t.dir))
 	case "fsync", "fdatasync":
 		t.sync(c, c.Descriptor(0), false)
+		if name := c.Descriptor(0); r.Ordered && !strings.HasPrefix(name, r.Spool+"/") {
+			t.syncNames(c, name)
+		}
 	case "syncfs":
 		t.sync(c, c.Descriptor(0), true)
 	case "sync":

@@ -78,11 +78,54 @@ func lines(text string) string {
 
 func replay(t *testing.T, text string, recipients ...string) Report {
 	t.Helper()
+	return replayOn(t, false, text, recipients...)
+}
+
+// replayOn replays what happened with mailboxes on a file system that commits in
+// order, or not.
+func replayOn(t *testing.T, ordered bool, text string, recipients ...string) Report {
+	t.Helper()
 	tr, err := trace.Read(strings.NewReader(lines(text)))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return Run(tr, Options{Spool: "/q", Mail: map[string]Mail{"t.1": {Sender: "s@r.test", Recipients: recipients}}})
+	return Run(tr, Options{Spool: "/q", Ordered: ordered, Mail: map[string]Mail{"t.1": {Sender: "s@r.test", Recipients: recipients}}})
+}
+
+// Where changes are committed in their order, a sync of the file after its rename
+// makes its name durable, and nothing less.
+func TestOrdered(t *testing.T) {
+	const (
+		synced = "3 fsync(11</m/box/new/y>) = 0\n"
+		moved  = "3 renameat2(10</m/box/tmp>, \"x\", 12</m/box/new>, \"y\", RENAME_NOREPLACE) = 0\n"
+	)
+	byFile := create + syncFile + syncDir + ok + claim
+	written := strings.Split(deliver, "3 fsync")[0]
+	for _, c := range []struct{ name, text, strict, ordered string }{
+		{"after the rename", written + moved + synced, "file synced, directory not synced", ""},
+		{"before the rename", deliver, "file synced, directory not synced", "file synced, directory not synced"},
+		{"begun before the end of the rename", written +
+			"3 renameat2(10</m/box/tmp>, \"x\", 12</m/box/new>, \"y\", RENAME_NOREPLACE <unfinished ...>\n" +
+			"5 fsync(11</m/box/new/y>) = 0\n3 <... renameat2 resumed>) = 0\n",
+			"file synced, directory not synced", "file synced, directory not synced"},
+		{"failed", written + moved + "3 fsync(11</m/box/new/y>) = -1 EIO (Input/output error)\n" + synced,
+			"a sync of the file failed", "a sync of the file failed"},
+		{"not done by strace", written + moved + "3 fsync(11</m/box/new/y>) = 0 (INJECTED)\n",
+			"file and directory not synced", "file and directory not synced"},
+	} {
+		for ordered, want := range map[bool]string{false: c.strict, true: c.ordered} {
+			if want != "" {
+				want = "R3: removed: <b@box.test>: mailbox: " + want
+			}
+			got := ""
+			for _, f := range replayOn(t, ordered, byFile+c.text+remove, "b@box.test").Findings {
+				got += fmt.Sprintf("%s: %s", f.Rule, f.What)
+			}
+			if got != want {
+				t.Errorf("%s, ordered %t: got %q, want %q", c.name, ordered, got, want)
+			}
+		}
+	}
 }
 
 func TestRules(t *testing.T) {

@@ -29,6 +29,9 @@ func (o *object) end(n int) {
 	}
 }
 
+// made tells whether the call of a change has ended, so that a sync which begins now covers it.
+func (o *object) made(n int) bool { return n > 0 && o.changes[n-1] != underway }
+
 // covered are the changes that a sync which begins now makes durable.
 func (o *object) covered() (list []int) {
 	for ; o.from < len(o.changes) && o.changes[o.from] == synced; o.from++ {

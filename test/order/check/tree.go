@@ -27,8 +27,10 @@ type doing struct {
 	o    *object
 	n    int
 	sync bool
-	all  []int  // what the sync covers
-	left string // the old name of a file that is renamed
+	// names tells that the sync is one of a file, and o the directory of its name.
+	names bool
+	all   []int  // what the sync covers
+	left  string // the old name of a file that is renamed
 }
 
 func newTree(dir string) *tree {
@@ -157,6 +159,19 @@ func (t *tree) sync(c *trace.Call, name string, all bool) {
 	}
 }
 
+// syncNames notes that a sync that begins covers the names which its file has got.
+func (t *tree) syncNames(c *trace.Call, name string) {
+	f := t.find(name)
+	if f == nil {
+		return
+	}
+	for _, e := range f.entries {
+		if e.dir.made(e.change) {
+			t.doing[c] = append(t.doing[c], doing{o: &e.dir.object, all: []int{e.change}, sync: true, names: true})
+		}
+	}
+}
+
 // end ends a call: its changes are complete, its sync has covered what it had to
 // when it began. One that strace answered itself was never made.
 func (t *tree) end(c *trace.Call) {
@@ -168,7 +183,9 @@ func (t *tree) end(c *trace.Call) {
 			d.o.end(d.n)
 		case !c.Finished:
 		case c.Result < 0 && c.Errno != "EINVAL":
-			d.o.fail()
+			if !d.names { // the other names in the directory have syncs of their own
+				d.o.fail()
+			}
 		case c.Result == 0 && !c.Injected:
 			d.o.sync(d.all, strings.HasPrefix(c.Name, "sync"))
 		}
