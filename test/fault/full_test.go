@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -24,6 +26,8 @@ type small struct {
 	mount func(dir string) error
 	// inodes: names run out, not room.
 	inodes bool
+	// quota: it has room, and its user may not use it.
+	quota bool
 }
 
 func tmpfs(options string) func(string) error {
@@ -43,7 +47,25 @@ func ext4(options ...string) func(string) error {
 	}
 }
 
+// quota makes a btrfs of which 24 MiB may be used, and which says that it has more.
+func quota(dir string) error {
+	image := dir + ".img"
+	if err := disk.Make(image, 512<<20, "btrfs"); err != nil {
+		return err
+	}
+	if err := disk.Mount(image, dir, "btrfs", ""); err != nil {
+		return err
+	}
+	for _, args := range [][]string{{"quota", "enable", dir}, {"qgroup", "limit", "24M", "0/5", dir}} {
+		if out, err := exec.Command("btrfs", args...).CombinedOutput(); err != nil {
+			return fmt.Errorf("btrfs %s: %w: %s", strings.Join(args, " "), err, out)
+		}
+	}
+	return nil
+}
+
 var smallDisks = []small{
+	{name: "btrfs-quota", mount: quota, quota: true},
 	{name: "ext4", mount: ext4()},
 	{name: "ext4-inodes", mount: ext4("-N", "256"), inodes: true},
 	{name: "tmpfs", mount: tmpfs("size=24m")},
@@ -84,7 +106,7 @@ func fillFile(f *os.File) error {
 	for block := make([]byte, 1<<20); len(block) > 0; {
 		_, err := f.Write(block)
 		switch {
-		case errors.Is(err, syscall.ENOSPC):
+		case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 			block = block[:len(block)/2]
 		case err != nil:
 			return err
@@ -104,6 +126,9 @@ func TestQueueDiskFull(t *testing.T) {
 		t.Run(d.name, func(t *testing.T) {
 			t.Parallel()
 			root(t)
+			if d.quota {
+				tool(t, "mkfs.btrfs")
+			}
 			s := begin(t, setup{main: fullSettings, mounts: d.spool})
 			s.calm(12)
 			s.down(true)
@@ -173,7 +198,7 @@ func TestMailFillsTheDisk(t *testing.T) {
 
 // The anchor: what the real Postfix tells its clients.
 func TestQueueDiskFullAnchor(t *testing.T) {
-	for _, d := range smallDisks[2:] {
+	for _, d := range smallDisks[3:] {
 		t.Run(d.name, func(t *testing.T) {
 			t.Parallel()
 			root(t)
@@ -196,15 +221,26 @@ func TestQueueDiskFullAnchor(t *testing.T) {
 	}
 }
 
-// A full disk of mailboxes, and a queue with room: everything is deferred with
-// 4.3.0, an mbox is as long as before, no maildir has half a message, and all is
+// A full disk of mailboxes, or a quota, and a queue with room: everything is deferred
+// with 4.3.0 or 4.2.2, an mbox is as long as before, no maildir has half a message, and all is
 // delivered once there is room.
 func TestMailboxDiskFull(t *testing.T) {
-	for _, system := range []harness.System{harness.Ours, harness.Postfix} {
-		t.Run(string(system), func(t *testing.T) {
+	for name, c := range map[string]struct {
+		system harness.System
+		disk   small
+		codes  []string
+	}{
+		"posthaste":       {harness.Ours, small{mount: tmpfs("size=2m")}, []string{"dsn=4.3.0", "dsn=4.2.0"}},
+		"posthaste-quota": {harness.Ours, small{mount: quota, quota: true}, []string{"dsn=4.2.2"}},
+		"postfix":         {harness.Postfix, small{mount: tmpfs("size=2m")}, []string{"dsn=4.3.0", "dsn=4.2.0"}},
+	} {
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			root(t)
-			d := small{mount: tmpfs("size=2m")}
+			system, d := c.system, c.disk
+			if d.quota {
+				tool(t, "mkfs.btrfs")
+			}
 			s := begin(t, setup{system: system, main: `virtual_mailbox_maps = inline:{@BOXES@, old@` + traffic.BoxDomain + `=old}
 `,
 				mounts: func(i *harness.Instance) error {
@@ -225,7 +261,7 @@ func TestMailboxDiskFull(t *testing.T) {
 				return len(deferred.FindAllString(s.LogText(), -1)) >= 9 && strings.Contains(s.LogText(), "to=<old@"+traffic.BoxDomain+">, relay=virtual, delay")
 			})
 			for _, l := range deferred.FindAllString(s.LogText(), -1) {
-				if !strings.Contains(l, "dsn=4.3.0") && !strings.Contains(l, "dsn=4.2.0") {
+				if !slices.ContainsFunc(c.codes, func(code string) bool { return strings.Contains(l, code) }) {
 					t.Error(l)
 				}
 			}

@@ -13,8 +13,8 @@ import (
 )
 
 // The queue's owner is over quota: senders are told what they are told of a full
-// disk, and what is there is delivered and marked all the same. (Kernels without
-// quotas are common: strace answers in place of one.)
+// disk, and what is there is delivered and marked all the same. (strace answers in place
+// of a quota: kernels without are common. TestQueueDiskFull has one of btrfs.)
 func TestQueueOverQuota(t *testing.T) {
 	t.Parallel()
 	if err := strace.Available(); err != nil {
