@@ -14,6 +14,7 @@ import (
 	"posthaste/internal/deliver/user"
 	"posthaste/internal/deliver/virtual"
 	"posthaste/internal/mail"
+	"posthaste/internal/mailbox"
 	"posthaste/internal/system/host"
 	"posthaste/internal/table"
 	"posthaste/internal/table/open"
@@ -113,7 +114,7 @@ func (r router) Route(ctx context.Context, a mail.Address) (mail.Address, bool, 
 // itself, else the children of a broker, whose life is a part of this process.
 func newWorker() (user.Worker, []host.Part, error) {
 	if os.Geteuid() != 0 {
-		return user.Direct{}, nil, nil
+		return user.Direct{Gather: new(mailbox.Gather)}, nil, nil
 	}
 	ours, theirs, err := user.Sockets()
 	if err != nil {
