@@ -63,6 +63,9 @@ func (p *postsuper) checkDry() error {
 // choice finds all messages that are meant before it does anything to one, so
 // that none of them is met again in another queue or as a new message.
 func (p *postsuper) choice(r request, a queue.Action, now time.Time) error {
+	if !p.dry { // a message is found by its name afterwards
+		p.queue.Arrange(p.in, func(err error) { p.warn("%v", err) })
+	}
 	f := finder{action: a, in: p.in}
 	looked := &counted{showq.Filter(r.where, now, &f), newProgress(p.env.Stderr, p.env.Name())}
 	err := showq.ReadQueue(p.queue, !r.where.Uses(selection.Reason), p.warn, looked)

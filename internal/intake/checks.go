@@ -125,6 +125,7 @@ func (c *check) address(action string) {
 		c.m.bcc = append(c.m.bcc, mail.Address(c.argument))
 	} else {
 		c.m.redirect = mail.Address(c.argument)
+		c.m.passed = true // who gets it then wants to see what it is
 	}
 	c.log(strings.ToLower(action), c.argument)
 }

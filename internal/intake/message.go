@@ -58,7 +58,7 @@ type Message struct {
 	redirect mail.Address
 	hold     bool
 	discard  bool
-	passed   bool // PASS or DISCARD: no further checks
+	passed   bool // PASS, REDIRECT or DISCARD: no further checks
 	size     bool // the size limit was exceeded
 }
 

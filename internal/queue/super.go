@@ -3,6 +3,7 @@ package queue
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"time"
 
@@ -76,26 +77,78 @@ func (q *Queue) Act(a Action, id mail.QueueID, in []Name) (Counts, error) {
 	return Counts{}, nil
 }
 
-// ActAll does something to all messages in the given queues. failed is told of
-// each message with which it did not work; the others are done all the same.
+// ActAll does something to all messages in the given queues, wherever they lie
+// in them. failed is told of each message with which it did not work; the others
+// are done all the same. Logs that belong to no message go with all messages.
 func (q *Queue) ActAll(a Action, in []Name, failed func(error)) Counts {
 	var total Counts
 	for _, n := range a.sources() {
 		if !slices.Contains(in, n) {
 			continue
 		}
-		for id, err := range q.List(n) {
-			var done Counts
-			if err == nil {
-				done, err = q.act(a, id, n)
-			}
+		q.arranged(n, failed, func(id mail.QueueID) error {
+			done, err := q.act(a, id, n)
 			total.Add(done)
-			if err != nil && !errors.Is(err, ErrGone) && !errors.Is(err, ErrNotReady) {
-				failed(err)
-			}
+			return err
+		})
+	}
+	logs := slices.DeleteFunc(slices.Clone(Logs), func(kind Name) bool { return !slices.Contains(in, kind) })
+	if a == ActDelete && len(logs) > 0 {
+		q.Arrange(Names, failed) // or some would not be found
+		for _, kind := range logs {
+			q.arranged(kind, failed, func(id mail.QueueID) error { return q.removeStray(kind, id) })
 		}
 	}
 	return total
+}
+
+// Arrange moves the messages of some queues to where hash_queue_names and
+// hash_queue_depth want them, when these have changed since they were put there.
+func (q *Queue) Arrange(in []Name, failed func(error)) {
+	for _, n := range in {
+		q.arranged(n, failed, func(mail.QueueID) error { return nil })
+	}
+}
+
+// arranged does something with each file of a queue, after it was put where it
+// would be looked for.
+func (q *Queue) arranged(n Name, failed func(error), do func(id mail.QueueID) error) {
+	q.walk(string(n), 0, func(dir string, e DirEntry, err error) bool {
+		id := mail.QueueID(e.Name)
+		if err == nil && !id.Valid() {
+			return true
+		}
+		if path := dir + "/" + e.Name; err == nil && path != q.Path(n, id) {
+			err = q.arrange(path, q.Path(n, id))
+		}
+		if err == nil {
+			err = do(id)
+		}
+		if err != nil && !errors.Is(err, ErrGone) && !errors.Is(err, ErrNotReady) {
+			failed(err)
+		}
+		return true
+	})
+}
+
+func (q *Queue) arrange(path, target string) error {
+	if st, err := q.fs.Lstat(path); err != nil || !st.Mode.IsRegular() {
+		return ErrGone
+	}
+	if _, err := q.fs.Lstat(target); err == nil {
+		return fmt.Errorf("%s: not moved to %s: %w", path, target, fs.ErrExist)
+	}
+	return q.rename(path, target)
+}
+
+// removeStray removes a log unless there is a message that it belongs to.
+func (q *Queue) removeStray(kind Name, id mail.QueueID) error {
+	for range 2 { // it may move into a queue that was looked at
+		if _, _, err := q.Find(id); !errors.Is(err, ErrGone) {
+			return err
+		}
+	}
+	return q.RemoveLog(kind, id)
 }
 
 func (q *Queue) act(a Action, id mail.QueueID, n Name) (done Counts, err error) {

@@ -77,7 +77,7 @@ func (r *reader) add(text []byte) bool {
 // message reads one message and the recipients it still has.
 func (r *reader) message(m *queue.Message, id mail.QueueID) error {
 	name := r.batch.Folder.Queue
-	if name == queue.Maildrop {
+	if name == queue.Maildrop && m.Stat.Dropped() {
 		return r.dropped(m, id)
 	}
 	info, err := m.Info(few)
@@ -110,10 +110,9 @@ func (r *reader) message(m *queue.Message, id mail.QueueID) error {
 	return nil
 }
 
-// dropped reads a message in maildrop, also one that was moved there and may have
-// recipients that are done.
+// dropped reads a message as it was dropped in maildrop.
 func (r *reader) dropped(m *queue.Message, id mail.QueueID) error {
-	sub, err := record.ReadSubmission(m, !m.Stat.Dropped())
+	sub, err := record.ReadSubmission(m, false)
 	if err != nil {
 		return err
 	}

@@ -59,14 +59,18 @@ func (s *session) endTransactionLater(err error) {
 	}
 }
 
-// startContent checks the data list and prepends the headers that access tables
-// want.
+// startContent checks the data list, and tells the message what must be known
+// before its content: the headers that access tables want, and that it is held
+// already, which header_checks need not say again.
 func (s *session) startContent(where string) *smtp.Reply {
 	if r := s.srv.check.DataCommand(s.ctx, s.dataRequest(where)); r != nil {
 		return r
 	}
 	for _, h := range s.tx.actions.Prepend {
 		s.tx.msg.Prepend(h)
+	}
+	if s.tx.actions.Hold {
+		s.tx.msg.Hold()
 	}
 	return nil
 }
@@ -93,7 +97,9 @@ func (s *session) direct() error {
 }
 
 // copyContent moves lines to the message until next returns io.EOF. After a
-// refusal it reads on, to stay in step with the client. err is a failed read.
+// refusal it reads on, to stay in step with the client. A message that an access
+// table has discarded by now is not looked at: nothing in it can refuse it. err
+// is a failed read.
 func (s *session) copyContent(next func() ([]byte, bool, error)) (refusal *smtp.Reply, err error) {
 	limit := s.srv.p.Common.MessageSizeLimit
 	for {
@@ -117,9 +123,11 @@ func (s *session) copyContent(next func() ([]byte, bool, error)) (refusal *smtp.
 			refusal = &smtp.Reply{Code: 552, Enhanced: "5.3.4", Text: "Error: message file too big"}
 			continue
 		}
-		if whole {
+		switch {
+		case s.tx.actions.Discard:
+		case whole:
 			err = s.tx.msg.Line(text)
-		} else {
+		default:
 			err = s.tx.msg.Fragment(text)
 		}
 		if err != nil {

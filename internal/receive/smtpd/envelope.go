@@ -356,8 +356,11 @@ func (s *session) cmdETRN(args string) smtp.Reply {
 	case args == "" || strings.ContainsAny(args, " \t"):
 		return bad(500, "", "Syntax: ETRN domain")
 	}
-	domain := strings.TrimLeft(args, "@#")
-	if !smtp.ValidDomain(domain) && !smtp.ValidLiteral(domain) {
+	domain := args
+	if domain[0] == '@' || domain[0] == '#' { // RFC 1985 section 5.3
+		domain = domain[1:]
+	}
+	if strings.HasSuffix(domain, ".") || !mail.IsASCII(domain) || !smtp.ValidDomain(domain) && !smtp.ValidLiteral(domain) {
 		return bad(501, "", "Error: invalid parameter syntax")
 	}
 	if s.srv.deps.StandAlone {

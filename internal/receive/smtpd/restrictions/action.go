@@ -84,8 +84,8 @@ func (l *lookup) onMessage(action, text string) result {
 		return dunno
 	}
 	if a == nil || q.Where == "CONNECT" || q.Where == "HELO" || q.Where == "EHLO" {
-		l.e.c.deps.Log.Warning("access table %s: with smtpd_delay_reject=no, action %s is always skipped in %s restrictions",
-			l.r.tab.Name, action, l.e.list.parameter())
+		l.e.c.deps.Log.Warning("access table %s: with smtpd_delay_reject=no, action %s is always skipped in Client host or Helo command restrictions",
+			l.r.tab.Name, action)
 		return dunno
 	}
 	about := "<" + l.shown + ">: " + l.what + " triggers " + action
@@ -117,13 +117,15 @@ func (l *lookup) onMessage(action, text string) result {
 	return dunno
 }
 
-// takeAway does HOLD and DISCARD. Saying it twice changes nothing.
+// takeAway does HOLD and DISCARD. Saying it twice changes nothing, nor does it to
+// hold what will be discarded.
 func (l *lookup) takeAway(action, text string) result {
-	done, res := &l.e.q.Actions.Hold, dunno
+	a := l.e.q.Actions
+	done, res, known := &a.Hold, dunno, a.Hold || a.Discard
 	if action == "DISCARD" {
-		done, res = &l.e.q.Actions.Discard, permit
+		done, res, known = &a.Discard, permit, a.Discard
 	}
-	if *done {
+	if known {
 		return res
 	}
 	*done = true
