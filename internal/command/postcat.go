@@ -86,11 +86,11 @@ func (p *postcat) read() ([]string, error) {
 }
 
 func (p *postcat) run(names []string) error {
-	if p.search {
-		return p.queued(names)
-	}
 	if len(names) == 0 {
 		return p.stdin()
+	}
+	if p.search {
+		return p.queued(names)
 	}
 	for _, name := range names {
 		f, err := os.Open(name)
@@ -106,9 +106,25 @@ func (p *postcat) run(names []string) error {
 	return nil
 }
 
+// catOutput remembers a failure to write, which says nothing of the queue file.
+type catOutput struct {
+	io.Writer
+	err error
+}
+
+func (o *catOutput) Write(b []byte) (int, error) {
+	n, err := o.Writer.Write(b)
+	o.err = err
+	return n, err
+}
+
 // show prints one file.
 func (p *postcat) show(f io.ReaderAt, name string) error {
-	if err := record.Dump(p.env.Stdout, f, name, p.options); err != nil {
+	out := &catOutput{Writer: p.env.Stdout}
+	if err := record.Dump(out, f, name, p.options); err != nil {
+		if out.err != nil {
+			return fmt.Errorf("output write error: %s", table.ErrorText(out.err))
+		}
 		p.options.Warn("%s: %v", name, err)
 		return errors.New("record read error")
 	}

@@ -191,6 +191,11 @@ func (s *Scheduler) route(m *message, r *record.Entry) (route Route, st mail.Sta
 		}
 		r.Address = info.Redirect
 	}
+	if m.about.Expire {
+		// It was never tried, as when it was held from the beginning, or not for
+		// all: an attempt now would deliver what the administrator will not have.
+		return route, none(mail.Defer("4.7.0", "message is administratively expired")), false
+	}
 	route, err := s.deps.Resolver.Resolve(s.ctx, info.Sender, r.Address)
 	if err != nil {
 		s.log.Warning("%s: resolve <%s>: %s", m.id, r.Address, err)

@@ -199,6 +199,21 @@ func TestForcedExpiry(t *testing.T) {
 	})
 }
 
+func TestForcedExpiryWithoutAttempt(t *testing.T) {
+	bubble(t, func(t *testing.T, w *fakeWorld) {
+		w.agent = sendAll
+		f := w.queue.add("A1", queue.Deferred, "r@c.test", "s@c.test")
+		f.expire = true
+		w.queue.logs[queue.DeferLog]["A1"] = []queue.LogEntry{{Offset: 1}} // of one only
+		w.run(func(s *Scheduler) {})
+		if len(w.requests) != 0 || len(w.notices) != 1 || w.queue.place("A1") != "removed" ||
+			w.logged("dsn=4.7.0, status=deferred (message is administratively expired)") != 2 ||
+			w.logged("status=force-expired, returned to sender") != 1 {
+			t.Errorf("%d requests, notices %+v, %s, %q", len(w.requests), w.notices, w.queue.place("A1"), w.log)
+		}
+	})
+}
+
 func TestProbe(t *testing.T) {
 	bubble(t, func(t *testing.T, w *fakeWorld) {
 		var times []time.Time
