@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-const qshapeUsage = "[ -s ] [ -p ] [ -m <min_subdomains> ] [ -l ]\n" +
-	"\t[ -b <bucket_count> ] [ -t <bucket_time> ] [ -w <terminal_width> ]\n" +
-	"\t[ -N <batch_msg_count> ] [ -n <batch_top_domains> ]\n" +
-	"\t[ -c <config_directory> ] [ <queue_name> ... ]"
+const qshapeUsage = "[ -s ] [ -p ] [ -m <min_subdomains> ] [ -l ] " +
+	"[ -b <bucket_count> ] [ -t <bucket_time> ] [ -w <terminal_width> ] " +
+	"[ -N <batch_msg_count> ] [ -n <batch_top_domains> ] " +
+	"[ -c <config_directory> ] [ <queue_name> ... ]"
 
 // qshape is one run of the command.
 type qshape struct {
@@ -123,8 +123,8 @@ func atLeast(n *int, least int, value string) error {
 func (q *qshape) open() error {
 	var s *instance
 	for i, name := range q.queues {
-		if filepath.IsAbs(name) {
-			continue
+		if name == "" || filepath.IsAbs(name) {
+			continue // an empty one is not all of them
 		}
 		if s == nil {
 			var err error
