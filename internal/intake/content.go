@@ -96,6 +96,9 @@ func (m *Message) piece(text []byte, complete bool) {
 
 // bodyText inspects and writes a piece of the body.
 func (m *Message) bodyText(text []byte, continued, complete bool) {
+	if m.refused&eightBitBody != 0 && m.sevenBit && hasEightBit(text) {
+		m.fault(eightBitBody, text)
+	}
 	if !m.door.bodyChecks.Empty() && m.checked() && m.bodySize < m.door.params.BodyChecksLimit {
 		m.bodySize += int64(len(text)) + 1
 		keep := false
@@ -130,6 +133,9 @@ func (m *Message) beginContent() {
 	m.stage = inHeader
 	if p := &m.door.params; !p.DisableMIME {
 		m.parts = mime.NewTracker(mime.Limits{Nesting: p.Common.MIMENesting, Boundary: p.Common.MIMEBoundary})
+		if m.checked() {
+			m.refused = m.door.refused
+		}
 	}
 	for _, h := range m.prepend {
 		*m.head = append((*m.head)[:0], h...)
@@ -144,12 +150,16 @@ func (m *Message) endContent(context.Context) error {
 	if m.stage == inEnvelope {
 		m.beginContent()
 	}
-	if m.err == nil && !m.discard && m.stage == inHeader {
+	own := m.stage == inHeader
+	if m.err == nil && !m.discard && own {
 		m.endHeader()
 		m.endHeaders()
 	}
 	if m.err == nil && !m.discard {
-		m.endParts()
+		m.endParts(own)
+	}
+	if !m.discard {
+		m.refuseFaults()
 	}
 	return m.err
 }

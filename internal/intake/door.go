@@ -116,6 +116,7 @@ type Door struct {
 	drop         map[string]bool
 	strip        *byteSet
 	reject       *byteSet
+	refused      faults // for which messages are refused
 	warnAfter    time.Duration
 	flow         *flow // nil: no message waits
 }
@@ -135,7 +136,7 @@ func New(p Params, d Deps) (*Door, error) {
 	if d.Now == nil {
 		d.Now = time.Now
 	}
-	return &Door{
+	door := &Door{
 		params: p, queue: d.Queue, maps: d.Maps, log: d.Log, logs: d.Logs, now: d.Now,
 		headerChecks: table.NewMaps(d.Tables, "header_checks", p.HeaderChecks),
 		mimeChecks:   table.NewMaps(d.Tables, "mime_header_checks", p.MIMEHeaderChecks),
@@ -146,7 +147,9 @@ func New(p Params, d Deps) (*Door, error) {
 		reject:       newByteSet(p.RejectCharacters),
 		warnAfter:    warn,
 		flow:         newFlow(p.FlowDelay, p.Common.DefaultProcessLimit, d.Untaken),
-	}, nil
+	}
+	door.refused = door.refusedFaults()
+	return door, nil
 }
 
 // With returns the same door for messages that are treated by o.

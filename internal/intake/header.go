@@ -111,6 +111,7 @@ func (m *Message) endHeader() {
 	if len(head) == 0 {
 		return
 	}
+	m.structure(head)
 	if !m.door.headerChecks.Empty() && m.checked() {
 		var keep bool
 		if head, keep = m.checkHeader(head); !keep {
@@ -139,7 +140,6 @@ func (m *Message) header(head []byte) {
 		}
 		info = knownHeaders[string(lower[:n])]
 	}
-	m.structure(head)
 	m.present |= info.seen
 	value := head[n:]
 	value = value[bytes.IndexByte(value, ':')+1:]
@@ -151,8 +151,8 @@ func (m *Message) header(head []byte) {
 			m.door.log.Warning("%s: message rejected: hopcount exceeded", m.ID())
 			m.fail(&mail.Error{Reply: 554, Code: "5.4.0", Text: "Error: too many hops"})
 		}
-	case info.encoding && m.door.params.Detect8BitHeader:
-		m.transferEncoding(value)
+	case info.encoding:
+		m.transferEncoding(head[n:])
 	}
 	if m.dropped(head[:n]) {
 		return
@@ -188,11 +188,8 @@ func (m *Message) utf8Header(head []byte) {
 	if m.envelope.Options&mail.OptionSMTPUTF8 == 0 && !m.door.detects {
 		return
 	}
-	for _, c := range head {
-		if c >= 0x80 {
-			m.utf8(string(head), mail.OptionUTF8Header)
-			return
-		}
+	if hasEightBit(head) {
+		m.utf8(string(head), mail.OptionUTF8Header)
 	}
 }
 
@@ -229,12 +226,15 @@ func (m *Message) messageID(which present, value []byte) {
 	m.envelope.MessageID = strings.ReplaceAll(id, "\x00", "?")
 }
 
-// transferEncoding takes over 8BITMIME from a client that did not say it.
-func (m *Message) transferEncoding(value []byte) {
-	switch v := string(bytes.TrimSpace(value)); {
-	case strings.EqualFold(v, "8bit"):
+// transferEncoding takes over 8BITMIME from a field of any header, whatever the
+// client said; rest begins behind the field's name. The value is taken literally, as
+// by Postfix: no comment, no blank behind it.
+func (m *Message) transferEncoding(rest []byte) {
+	if !m.door.params.Detect8BitHeader {
+		return
+	}
+	value := bytes.TrimLeft(rest[bytes.IndexByte(rest, ':')+1:], " \t\n")
+	if bytes.EqualFold(value, []byte("8bit")) || bytes.EqualFold(value, []byte("binary")) {
 		m.encoding = mail.Encoding8Bit
-	case strings.EqualFold(v, "7bit"), strings.EqualFold(v, "base64"), strings.EqualFold(v, "quoted-printable"):
-		m.encoding = mail.Encoding7Bit
 	}
 }

@@ -52,6 +52,9 @@ type Message struct {
 	started  bool // a line of content was given
 	bodySize int64
 	parts    *mime.Tracker // nil: everything below the header is text
+	sevenBit bool          // the line has to be 7-bit text
+	refused  faults        // for which the message is refused
+	faults   faults        // that it has
 
 	// Outcome of checks.
 	filter   string

@@ -33,7 +33,11 @@ type Params struct {
 	BodyChecksLimit     int64         `cf:"body_checks_size_limit" default:"51200" unit:"bytes" doc:"How much of a body is inspected."`
 	FlowDelay           time.Duration `cf:"in_flow_delay" default:"1s" unit:"s" doc:"How long a message waits before it is accepted when mail comes in faster than the queue manager takes it; 0: not at all."`
 	DetectClasses       []string      `cf:"smtputf8_autodetect_classes" default:"sendmail, verify" doc:"Sources of mail in which UTF-8 in addresses and headers asks for SMTPUTF8: sendmail, smtpd, qmqpd, forward, bounce, notify, verify, all."`
-	Detect8BitHeader    bool          `cf:"detect_8bit_encoding_header" default:"yes" doc:"Take 8BITMIME from the Content-Transfer-Encoding header."`
+	Detect8BitHeader    bool          `cf:"detect_8bit_encoding_header" default:"yes" doc:"Take 8BITMIME from Content-Transfer-Encoding headers."`
+	Strict7BitHeaders   bool          `cf:"strict_7bit_headers" default:"no" doc:"Refuse 8-bit text in headers, those of parts too."`
+	Strict8BitBody      bool          `cf:"strict_8bitmime_body" default:"no" doc:"Refuse 8-bit text in a body that is not declared so by a Content-Transfer-Encoding header."`
+	Strict8BitMIME      bool          `cf:"strict_8bitmime" default:"no" doc:"Both strict_7bit_headers and strict_8bitmime_body."`
+	StrictEncoding      bool          `cf:"strict_mime_encoding_domain" default:"no" doc:"Refuse multiparts and messages within the message whose encoding is not allowed for them."`
 }
 
 // maxFlowDelay is the longest in_flow_delay (postconf(5)): clients wait that long.

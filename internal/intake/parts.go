@@ -1,7 +1,8 @@
 package intake
 
 import (
-	"posthaste/internal/mail"
+	"strings"
+
 	"posthaste/internal/protocol/mime"
 )
 
@@ -10,26 +11,30 @@ func (m *Message) endOfHeader(text []byte) {
 	if m.parts == nil {
 		return
 	}
-	m.parts.EndHeader()
-	if len(text) == 0 {
-		return
+	m.endStructure(len(text) == 0)
+	if len(text) > 0 {
+		m.follow(text) // perhaps a delimiter: the part has no body
 	}
-	if m.parts.Place() != mime.Body {
-		m.parts.EndHeader() // no empty line: what follows is text, whatever the header said
-	}
-	if !m.partial {
-		m.parts.Line(text) // perhaps a delimiter: the part has no body
-	}
+}
+
+// follow takes a line of the body, or as much as is at hand. That of a delimiter
+// belongs to what it ends.
+func (m *Message) follow(text []byte) {
+	m.sevenBit = m.parts.SevenBit()
+	m.parts.Line(text)
 }
 
 // partText takes a piece of the body. It returns true when that is part of a
 // header within: the header of a part, or of a message in the message.
 func (m *Message) partText(text []byte, continued bool) bool {
 	if m.parts.Place() == mime.Body {
-		if !continued && !m.partial {
-			m.parts.Line(text)
+		if !continued {
+			m.follow(text)
 		}
 		return false
+	}
+	if continued && len(*m.head) == 0 {
+		return false // the rest of a long delimiter
 	}
 	if m.collectHeader(text, continued) {
 		return true
@@ -60,24 +65,21 @@ func (m *Message) endPartHeader() {
 			return
 		}
 	}
+	if n := headerName(head); strings.EqualFold(string(head[:n]), "content-transfer-encoding") {
+		m.transferEncoding(head[n:])
+	}
 	m.writeHeader(head)
 }
 
-// structure tells the tracker of a header. Nobody can tell what is in a message
-// that is nested too deep.
-func (m *Message) structure(head []byte) {
-	if m.parts == nil || m.parts.Field(head) || m.err != nil {
-		return
-	}
-	const reason = "MIME nesting exceeds safety limit"
-	m.door.log.Info("%s: reject: mime-error %s: %.100s from %s; from=<%s> to=<%s>", m.ID(), reason, head, m.client(),
-		m.envelope.Sender.Quoted(), m.last.Quoted())
-	m.fail(&mail.Error{Reply: 550, Code: "5.6.0", Text: reason})
-}
-
-// endParts finishes what the last line left open.
-func (m *Message) endParts() {
-	if m.parts != nil && m.parts.Place() != mime.Body {
+// endParts finishes what the last line left open. own: that is the message's own
+// header.
+func (m *Message) endParts(own bool) {
+	switch {
+	case m.parts == nil:
+	case own:
+		m.endStructure(false)
+	case m.parts.Place() != mime.Body:
 		m.endPartHeader()
+		m.endStructure(false)
 	}
 }

@@ -9,15 +9,20 @@ import (
 	"posthaste/test/peer"
 )
 
-// cmdSend hands one message in by SMTP and expects that it is taken:
+// cmdSend hands one message in by SMTP and expects that it is taken, or that its
+// content is refused with REPLY:
 //
-//	send FILE SENDER RECIPIENT…
+//	send [-refused REPLY] FILE SENDER RECIPIENT…
 //
 // FILE is the message, `-` for a short one. An address may be followed by a
 // space and parameters of the command: 'a@a.test RET=HDRS'.
 func cmdSend(ts *testscript.TestScript, neg bool, args []string) {
+	reply := "250 2.0.0 Ok: queued as {*}"
+	if len(args) > 1 && args[0] == "-refused" {
+		reply, args = args[1], args[2:]
+	}
 	if len(args) < 3 || neg {
-		ts.Fatalf("usage: send FILE SENDER RECIPIENT…")
+		ts.Fatalf("usage: send [-refused REPLY] FILE SENDER RECIPIENT…")
 	}
 	s := sceneOf(ts)
 	message := "Subject: test\n\ntext\n"
@@ -39,7 +44,7 @@ func cmdSend(ts *testscript.TestScript, neg bool, args []string) {
 		}
 		d += "C: " + line + "\n"
 	}
-	d += "C: .\nS: 250 2.0.0 Ok: queued as {*}\nC: QUIT\nS: 221 {*}\n"
+	d += "C: .\nS: " + reply + "\nC: QUIT\nS: 221 {*}\n"
 	if err := peer.Dialogue(d, "", s.i.Addr()); err != nil {
 		ts.Fatalf("send: %v\nlog:\n%s", err, s.i.LogText())
 	}

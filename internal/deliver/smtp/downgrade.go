@@ -185,25 +185,27 @@ func (d *downgrader) endHeader() error {
 	if err := d.out.Write(nil, true); err != nil {
 		return err
 	}
-	kind, _, _ := mime.ContentType(d.kind)
-	if d.state == mimePlain && d.isMessage(kind) && nested != "base64" && nested != "quoted-printable" {
+	if d.state == mimePlain && d.isMessage() && nested != "base64" && nested != "quoted-printable" {
 		d.beginHeader(false)
 	}
 	return nil
 }
 
-func (d *downgrader) isMessage(kind string) bool {
-	return kind == "message/rfc822" || kind == "message/global" || kind == "" && d.digest
+func (d *downgrader) isMessage() bool {
+	t, _ := mime.ContentType(d.kind)
+	return mime.IsMessage(t.Kind) || t.Kind == "" && d.digest
 }
 
 // chooseBody decides what happens to the body of the entity whose header ends,
 // and says so in that header.
 func (d *downgrader) chooseBody() error {
-	kind, border, digest := mime.ContentType(d.kind)
+	t, _ := mime.ContentType(d.kind)
 	d.state = mimePlain
-	composite := d.isMessage(kind) || strings.HasPrefix(kind, "multipart/")
-	if border != "" && strings.HasPrefix(kind, "multipart/") {
-		d.boundaries, _ = d.limits.Push(d.boundaries, mime.Boundary{Text: border, Digest: digest})
+	composite := d.isMessage() || t.Multipart()
+	if t.Multipart() {
+		for _, b := range t.Boundaries {
+			d.boundaries, _ = d.limits.Push(d.boundaries, mime.Boundary{Text: b, Digest: t.Digest()})
+		}
 	}
 	switch {
 	case !d.isEightBit():

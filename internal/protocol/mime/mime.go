@@ -3,10 +3,7 @@
 // decodes nothing, keeps no content, and touches nothing outside.
 package mime
 
-import (
-	"bytes"
-	"strings"
-)
+import "bytes"
 
 // Limits are how much of a structure is followed.
 type Limits struct {
@@ -46,59 +43,4 @@ func Match(around []Boundary, line []byte) (n int, last, ok bool) {
 		}
 	}
 	return 0, false, false
-}
-
-// ContentType reads the type, in lower case, and the boundary of a Content-Type
-// field (RFC 2045 section 5.1).
-func ContentType(field []byte) (kind, boundary string, digest bool) {
-	_, value, _ := strings.Cut(string(field), ":")
-	params := splitParams(value)
-	kind = strings.ToLower(strings.Join(strings.Fields(params[0]), ""))
-	for _, p := range params[1:] {
-		name, value, ok := strings.Cut(p, "=")
-		if ok && strings.EqualFold(strings.TrimSpace(name), "boundary") {
-			boundary = strings.TrimSpace(value)
-		}
-	}
-	return kind, boundary, kind == "multipart/digest"
-}
-
-// Encoding reads a Content-Transfer-Encoding field, in lower case.
-func Encoding(field []byte) string {
-	_, value, _ := bytes.Cut(field, []byte(":"))
-	value, _, _ = bytes.Cut(bytes.TrimSpace(value), []byte(";"))
-	value, _, _ = bytes.Cut(value, []byte("("))
-	return strings.ToLower(string(bytes.TrimSpace(value)))
-}
-
-// splitParams splits at ';', takes quotes and their backslashes away, and drops
-// comments. There is at least one part.
-func splitParams(s string) []string {
-	var params []string
-	var b strings.Builder
-	quoted, depth := false, 0
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		switch {
-		case c == '\\' && (quoted || depth > 0):
-			if i++; i < len(s) && depth == 0 {
-				b.WriteByte(s[i])
-			}
-		case c == '"' && depth == 0:
-			quoted = !quoted
-		case quoted:
-			b.WriteByte(c)
-		case c == '(':
-			depth++
-		case c == ')' && depth > 0:
-			depth--
-		case depth > 0:
-		case c == ';':
-			params = append(params, b.String())
-			b.Reset()
-		default:
-			b.WriteByte(c)
-		}
-	}
-	return append(params, b.String())
 }
