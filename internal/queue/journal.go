@@ -278,21 +278,37 @@ func (j *journal) takeFile(name string) (string, File, error) {
 	return name + newSuffix, f, err
 }
 
+// createLocked makes a file and locks it. Until it is locked a sweep of another
+// process takes it for what a crash left behind, and removes it.
 func (j *journal) createLocked(name string) (File, error) {
-	f, err := j.fs.Create(name, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	ok, err := f.TryLock()
-	if err == nil && !ok {
-		err = fmt.Errorf("%s is locked by somebody else", name)
-	}
-	if err != nil {
+	for tries := 1; ; tries++ {
+		f, err := j.fs.Create(name, 0o600)
+		if err != nil {
+			return nil, err
+		}
+		ok, err := f.TryLock()
+		if err == nil && ok && j.leadsTo(name, f) {
+			return f, nil
+		}
 		f.Close()
 		j.fs.Remove(name)
-		return nil, err
+		if err == nil && tries == 3 {
+			err = fmt.Errorf("%s is removed again and again by somebody else", name)
+		}
+		if err != nil {
+			return nil, err
+		}
 	}
-	return f, nil
+}
+
+// leadsTo tells whether a name is that of an open file.
+func (j *journal) leadsTo(name string, f File) bool {
+	st, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	now, err := j.fs.Lstat(name)
+	return err == nil && now.Inode == st.Inode
 }
 
 // spareRoom is how much room a disk has left when a spare file is no loss to
