@@ -213,14 +213,12 @@ func (s *sendmail) send(d *postdrop) error {
 func (s *sendmail) probe(w *record.Writer) {
 	w.Line([]byte("From: " + string(s.envelope.Sender)))
 	w.Line([]byte("Subject: probe"))
-	w.Fragment([]byte("To:"))
-	for i, to := range s.recipients {
-		w.Line(nil)
-		text := "\t" + to
-		if i+1 < len(s.recipients) {
-			text += ","
+	if len(s.recipients) > 0 {
+		// One line each, the first behind the name.
+		to := "To:\t" + strings.Join(s.recipients, ",\n\t")
+		for line := range strings.SplitSeq(to, "\n") {
+			w.Line([]byte(line))
 		}
-		w.Fragment([]byte(text))
 	}
 }
 

@@ -24,21 +24,23 @@ const plainCommand = "1234567890!@%-_=+:,./abcdefghijklmnopqrstuvwxyzABCDEFGHIJK
 
 // argv decides how a command is started. A shell is used only when the command
 // has characters that mean something to one, or when a bare name is not a
-// program in the path: then it may be a word of the shell (local(8)).
-func (c *Command) argv() []string {
+// program in the path: then it may be a word of the shell (local(8)). path is the
+// program; empty: argv[0], which may have to be looked up.
+func (c *Command) argv() (path string, argv []string) {
 	if c.Line == "" {
-		return c.Argv
+		return "", c.Argv
 	}
 	if c.Shell != "" {
-		return append(strings.Fields(c.Shell), c.Line)
+		return "", append(strings.Fields(c.Shell), c.Line)
 	}
 	words := strings.Fields(c.Line)
 	plain := len(words) > 0 && strings.Trim(c.Line, plainCommand) == "" &&
 		!strings.ContainsFunc(c.Line, func(r rune) bool { return !strings.ContainsRune(plainCommand, r) })
 	if plain && (strings.Contains(words[0], "/") || lookPath(words[0], c.Env) != "") {
-		return words
+		return "", words
 	}
-	return []string{"/bin/sh", "-c", c.Line}
+	// The name stands in what the shell complains of, and so in notices.
+	return "/bin/sh", []string{"sh", "-c", c.Line}
 }
 
 // lookPath finds a program in the PATH of the command, not in that of this process.
@@ -61,7 +63,7 @@ func lookPath(name string, env []string) string {
 // run starts the command in a process group of its own, feeds it the message
 // and waits for it. At the time limit the whole group is killed.
 func (c *Command) run(ctx context.Context) (Outcome, error) {
-	argv := c.argv()
+	path, argv := c.argv()
 	if len(argv) == 0 {
 		return Outcome{}, &mail.Error{Reply: 550, Code: "5.3.5", Text: "mail system configuration error: empty command"}
 	}
@@ -70,7 +72,9 @@ func (c *Command) run(ctx context.Context) (Outcome, error) {
 		ctx, cancel = context.WithTimeout(ctx, c.Limit)
 		defer cancel()
 	}
-	path := argv[0]
+	if path == "" {
+		path = argv[0]
+	}
 	if !strings.Contains(path, "/") {
 		path = lookPath(path, c.Env)
 	}

@@ -8,6 +8,9 @@ import (
 	"posthaste/internal/mail"
 )
 
+// exSoftware is EX_SOFTWARE, which also stands for a command that was killed.
+const exSoftware = 70
+
 // sysexits are the exit statuses that say something (sysexits.h), with the
 // code and text that Postfix gives them.
 var sysexits = map[int]struct{ code, text string }{
@@ -35,9 +38,9 @@ var enhanced = regexp.MustCompile(`^[ \t]*([45]\.[0-9]{1,3}\.[0-9]{1,3})(?:[ \t]
 // command as shown to people; sent is the text of a success.
 func (o Outcome) Status(name, sent string) mail.Status {
 	output := Printable(string(o.Output))
-	// What the command said is the diagnostic of programs (RFC 3464 section 2.3.6).
-	withOutput := func(code, text string) mail.Status {
-		diagnostic := text
+	// What the command said is the diagnostic of programs (RFC 3464 section 2.3.6);
+	// of one that said nothing it is the meaning of its exit status.
+	withOutput := func(code, text, diagnostic string) mail.Status {
 		if output != "" {
 			diagnostic = strings.TrimRight(output, " ")
 			text += ". Command output: " + output
@@ -47,9 +50,9 @@ func (o Outcome) Status(name, sent string) mail.Status {
 	name = Printable(name)
 	switch {
 	case o.TimedOut:
-		return withOutput("5.3.0", `Command time limit exceeded: "`+name+`"`)
+		return withOutput("5.3.0", `Command time limit exceeded: "`+name+`"`, sysexits[exSoftware].text)
 	case o.Signal != 0:
-		return withOutput("4.3.0", "Command died with signal "+strconv.Itoa(o.Signal)+`: "`+name+`"`)
+		return withOutput("4.3.0", "Command died with signal "+strconv.Itoa(o.Signal)+`: "`+name+`"`, sysexits[exSoftware].text)
 	case o.Exit == 0:
 		return mail.Sent("2.0.0", "%s", sent)
 	}
@@ -61,9 +64,10 @@ func (o Outcome) Status(name, sent string) mail.Status {
 		return diagnosed(failed(m[1], text), text)
 	}
 	if known, ok := sysexits[o.Exit]; ok {
-		return withOutput(known.code, known.text)
+		return withOutput(known.code, known.text, known.text)
 	}
-	return withOutput("5.3.0", "Command died with status "+strconv.Itoa(o.Exit)+`: "`+name+`"`)
+	status := strconv.Itoa(o.Exit)
+	return withOutput("5.3.0", "Command died with status "+status+`: "`+name+`"`, "unknown mail system error "+status)
 }
 
 // diagnosed makes text the diagnostic of a status, in the terms of this system.

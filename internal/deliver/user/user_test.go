@@ -421,13 +421,13 @@ func TestShellOnlyWhenNeeded(t *testing.T) {
 		"/bin/echo 'a'":         true,
 	} {
 		c := Command{Line: line, Env: env}
-		if got := c.argv()[0] == "/bin/sh"; got != shell {
-			t.Errorf("%q: %q", line, c.argv())
+		if path, argv := c.argv(); (path == "/bin/sh") != shell || (argv[0] == "sh") != shell {
+			t.Errorf("%q: %s %q", line, path, argv)
 		}
 	}
 	c := Command{Line: "a | b", Shell: "/bin/rsh -c"}
-	if got := strings.Join(c.argv(), "/"); got != "/bin/rsh/-c/a | b" {
-		t.Errorf("%q", got)
+	if path, argv := c.argv(); path != "" || strings.Join(argv, "/") != "/bin/rsh/-c/a | b" {
+		t.Errorf("%s %q", path, argv)
 	}
 }
 
