@@ -166,6 +166,7 @@ func (c *check) log(action, text string) { c.m.logCheck(action, c.class, c.text,
 // refuse rejects the message for its content.
 func (m *Message) refuse(class string, text []byte, code, reason string) {
 	m.logCheck("reject", class, text, code+" "+reason)
+	m.rejected = m.rejected || m.err == nil
 	reply := 550
 	if code[0] == '4' {
 		reply = 451

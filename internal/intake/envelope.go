@@ -137,6 +137,9 @@ func (m *Message) write(r mail.Recipient) {
 	}
 	m.utf8(string(r.Address), 0)
 	m.out.Recipient(r)
+	if m.door.options.KeepRecipients {
+		m.kept = append(m.kept, r)
+	}
 }
 
 // copyTo adds an automatic BCC recipient. Nobody is told of its failures:

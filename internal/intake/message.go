@@ -41,6 +41,7 @@ type Message struct {
 	bcc      []mail.Address   // from BCC actions
 	prepend  []string         // headers above our own
 	expanded []mail.Recipient
+	kept     []mail.Recipient // with KeepRecipients: what was written
 
 	// Content.
 	head     *[]byte // the logical header that is being collected
@@ -62,6 +63,7 @@ type Message struct {
 	hold     bool
 	discard  bool
 	passed   bool // PASS, REDIRECT or DISCARD: no further checks
+	rejected bool // by a check
 	size     bool // the size limit was exceeded
 }
 
@@ -76,6 +78,12 @@ func (m *Message) ID() mail.QueueID { return m.draft.ID() }
 
 // Sender is the envelope sender after rewriting and mapping.
 func (m *Message) Sender() mail.Address { return m.envelope.Sender }
+
+// Recipients are those so far, as they are delivered to; see KeepRecipients.
+func (m *Message) Recipients() []mail.Recipient { return m.kept }
+
+// ContentRefused tells that a check refused the message for what is in it.
+func (m *Message) ContentRefused() bool { return m.rejected }
 
 // Size is the size of the message so far, in bytes of the queue file.
 func (m *Message) Size() int64 {

@@ -28,6 +28,11 @@ type Message interface {
 	Fragment(part []byte) error
 	Commit(ctx context.Context) error
 	Discard()
+	// Of a message that is refused: the sender and the recipients as the door made
+	// them, and whether the content was the reason.
+	Sender() mail.Address
+	Recipients() []mail.Recipient
+	ContentRefused() bool
 }
 
 // Queue is the part of the queue that pickup uses; *queue.Queue has it.
@@ -60,7 +65,8 @@ type Rejected struct {
 type Deps struct {
 	Queue Queue
 	Open  func(ctx context.Context, e mail.Envelope) (Message, error) // the one door
-	// Reject tells the sender; when it returns nil the file is removed.
+	// Reject logs what became of each recipient and tells the sender; when it
+	// returns nil the file is removed.
 	Reject  func(ctx context.Context, r Rejected) error
 	Trusted func(uid uint32) bool // root and mail_owner, whose files are not user input
 	Log     Log
@@ -226,18 +232,25 @@ func (s *Service) submit(ctx context.Context, id mail.QueueID, uid uint32, sub *
 	e.Origin.UserID = strconv.FormatUint(uint64(uid), 10)
 	m, err := s.deps.Open(ctx, e)
 	if err != nil {
-		return s.failed(ctx, id, sub, err)
+		return s.failed(ctx, id, sub, nil, err)
 	}
 	defer m.Discard()
 	s.deps.Log.Info("%s: uid=%d from=<%s>%s", m.ID(), uid, e.Sender.Quoted(), origin)
-	if err := s.feed(ctx, m, sub); err != nil {
-		if errors.Is(err, record.ErrDamaged) {
-			return s.spoiled(id, err)
-		}
-		return s.failed(ctx, id, sub, err)
+	err = sub.Recipients(func(r mail.Recipient) error { return m.Recipient(ctx, r) })
+	made := m
+	if err != nil {
+		made = nil // of some recipients at least the door knows nothing
+	} else {
+		err = feed(m, sub.Content)
+	}
+	switch {
+	case errors.Is(err, record.ErrDamaged):
+		return s.spoiled(id, err)
+	case err != nil:
+		return s.failed(ctx, id, sub, made, err)
 	}
 	if err := m.Commit(ctx); err != nil {
-		return s.failed(ctx, id, sub, err)
+		return s.failed(ctx, id, sub, m, err)
 	}
 	// From here on the message is in the queue. Should the removal fail, it
 	// is taken again at the next scan: rather twice than never.
@@ -247,13 +260,9 @@ func (s *Service) submit(ctx context.Context, id mail.QueueID, uid uint32, sub *
 	return nil
 }
 
-// feed hands over recipients and content.
-func (s *Service) feed(ctx context.Context, m Message, sub *record.Submission) error {
-	err := sub.Recipients(func(r mail.Recipient) error { return m.Recipient(ctx, r) })
-	if err != nil {
-		return err
-	}
-	lines := sub.Content.Lines()
+// feed hands over the content.
+func feed(m Message, content record.Content) error {
+	lines := content.Lines()
 	defer lines.Close()
 	for {
 		text, complete, err := lines.Next()
@@ -275,8 +284,9 @@ func (s *Service) feed(ctx context.Context, m Message, sub *record.Submission) e
 }
 
 // failed deals with a refusal: a temporary one leaves the file for the next
-// scan, a permanent one goes back to the sender.
-func (s *Service) failed(ctx context.Context, id mail.QueueID, sub *record.Submission, err error) error {
+// scan, a permanent one goes back to the sender. m is the message as far as the
+// door made it; nil: not with all recipients.
+func (s *Service) failed(ctx context.Context, id mail.QueueID, sub *record.Submission, m Message, err error) error {
 	var refused *mail.Error
 	if !errors.As(err, &refused) || refused.Temporary() {
 		return fmt.Errorf("maildrop file is kept for later: %w", err)
@@ -288,11 +298,28 @@ func (s *Service) failed(ctx context.Context, id mail.QueueID, sub *record.Submi
 	}); e != nil {
 		return s.spoiled(id, e)
 	}
+	if m != nil {
+		r.asMade(m)
+	}
 	if e := s.deps.Reject(ctx, r); e != nil {
 		return fmt.Errorf("%w; its sender could not be told: %w", err, e)
 	}
 	if e := s.deps.Queue.Delete(id, queue.Maildrop); e != nil && !errors.Is(e, queue.ErrGone) {
 		return e
 	}
+	if len(r.Recipients) > 0 {
+		return nil // each has its line in the log
+	}
 	return fmt.Errorf("returned to sender <%s>: %w", sub.Envelope.Sender.Quoted(), err)
+}
+
+// asMade puts what the door made of the message in place of what was submitted:
+// addresses are complete, and aliases are expanded.
+func (r *Rejected) asMade(m Message) {
+	r.ID, r.Envelope.Sender = m.ID(), m.Sender()
+	if m.ContentRefused() && r.Envelope.Sender != "" {
+		// What is in it may be the reason not to send it to anybody.
+		r.Envelope.Return = mail.ReturnHeaders
+	}
+	r.Recipients = m.Recipients()
 }

@@ -36,7 +36,12 @@ func (m *incoming) Commit(context.Context) error {
 	m.committed = m.refuse == nil
 	return m.refuse
 }
-func (m *incoming) Discard() {}
+func (m *incoming) Discard()                     {}
+func (m *incoming) Sender() mail.Address         { return "made-" + m.envelope.Sender }
+func (m *incoming) Recipients() []mail.Recipient { return m.to }
+func (m *incoming) ContentRefused() bool         { return m.refuse == errContent }
+
+var errContent = &mail.Error{Reply: 550, Code: "5.7.1", Text: "message content rejected"}
 
 // site is a pickup with a real queue and everything else in memory.
 type site struct {
@@ -268,7 +273,22 @@ func TestPermanentRefusalGoesBack(t *testing.T) {
 	if s.left() != 0 || len(s.rejected) != 1 || len(s.rejected[0].Recipients) != 2 {
 		t.Fatalf("left %d, rejected %+v", s.left(), s.rejected)
 	}
-	if !strings.Contains(strings.Join(s.log, "\n"), "returned to sender <a@b.test>") {
+	r := s.rejected[0]
+	if r.ID != "NEW" || r.Envelope.Sender != "made-a@b.test" || r.Envelope.Return == mail.ReturnHeaders {
+		t.Errorf("%+v is not told of as the door made it", r)
+	}
+	if strings.Contains(strings.Join(s.log, "\n"), "warning") {
 		t.Errorf("log %q", s.log)
+	}
+}
+
+// What a check refused is not sent back as a whole: a forged sender would get it.
+func TestRefusedContentStays(t *testing.T) {
+	s := newSite(t)
+	s.refuse = errContent
+	s.drop("AB12", plain)
+	s.s.Scan(context.Background())
+	if len(s.rejected) != 1 || s.rejected[0].Envelope.Return != mail.ReturnHeaders {
+		t.Errorf("rejected %+v", s.rejected)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"posthaste/internal/config"
 	"posthaste/internal/intake"
 	"posthaste/internal/mail"
+	"posthaste/internal/maillog"
 	"posthaste/internal/queue"
 	"posthaste/internal/receive/pickup"
 	"posthaste/internal/report"
@@ -17,7 +18,10 @@ import (
 )
 
 // notices turns what the scheduler and pickup want to tell into reports.
-type notices struct{ reporter *report.Reporter }
+type notices struct {
+	reporter *report.Reporter
+	cleanup  *maillog.Logger
+}
 
 // newNotices makes the reporter that the bounce row describes.
 func (p *process) newNotices(q *queue.Queue, d *door) (*notices, error) {
@@ -39,7 +43,11 @@ func (p *process) newNotices(q *queue.Queue, d *door) (*notices, error) {
 	if err != nil {
 		return nil, r.fault(err)
 	}
-	return &notices{reporter}, nil
+	cleanup, err := p.find("cleanup")
+	if err != nil {
+		return nil, err
+	}
+	return &notices{reporter, cleanup.log}, nil
 }
 
 // asNotice is a message of the door in the words of report, or no message.
@@ -126,7 +134,7 @@ func (n *notices) Notify(ctx context.Context, notice schedule.Notice) error {
 	})
 }
 
-// reject tells the sender of a submission that it was refused.
+// reject logs that a submission was refused, and tells its sender.
 func (n *notices) reject(ctx context.Context, r pickup.Rejected) error {
 	var entries []queue.LogEntry
 	st := r.Reason.Status()
@@ -134,9 +142,17 @@ func (n *notices) reject(ctx context.Context, r pickup.Rejected) error {
 	for _, rcpt := range r.Recipients {
 		entries = append(entries, queue.LogEntry{Recipient: rcpt, Status: st})
 	}
-	return n.reporter.Tell(ctx, report.Failure, report.Subject{
+	err := n.reporter.Tell(ctx, report.Failure, report.Subject{
 		ID: r.ID, Envelope: r.Envelope, Size: r.Content.Length, Content: r.Content,
 	}, entries)
+	if err != nil {
+		return err // it is done again, and is logged then
+	}
+	age := max(0, time.Since(r.Envelope.Arrival))
+	for _, e := range entries {
+		n.cleanup.Delivery(r.ID, e.Recipient, st, maillog.Delays{Total: age, Before: age})
+	}
+	return nil
 }
 
 // pickupInterval is how often maildrop is looked at when the row has no
@@ -153,7 +169,7 @@ func (p *process) pickup(q *queue.Queue, d *door, n *notices) (host.Part, func()
 	s := pickup.New(pickup.Deps{
 		Queue: q,
 		Open: func(ctx context.Context, e mail.Envelope) (pickup.Message, error) {
-			m, err := d.with(intake.Options{UserID: e.Origin.UserID, Class: "sendmail"}).open(ctx, e)
+			m, err := d.with(intake.Options{UserID: e.Origin.UserID, Class: "sendmail", KeepRecipients: true}).open(ctx, e)
 			if err != nil {
 				return nil, err
 			}
