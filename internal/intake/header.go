@@ -222,8 +222,10 @@ func (m *Message) messageID(which present, value []byte) {
 		return
 	}
 	m.door.log.Info("%s: message-id=%s", m.ID(), id)
-	// The attribute goes into an envelope record, which holds no NUL.
-	m.envelope.MessageID = strings.ReplaceAll(id, "\x00", "?")
+	// Of a folded one the first line is kept. The attribute goes into an envelope
+	// record, which holds no NUL.
+	first, _, _ := strings.Cut(strings.TrimSpace(string(value)), "\n")
+	m.envelope.MessageID = strings.ReplaceAll(strings.TrimSpace(first), "\x00", "?")
 }
 
 // transferEncoding takes over 8BITMIME from a field of any header, whatever the

@@ -122,6 +122,14 @@ func (n *notice) headers(boundary string) {
 	n.line("Content-Transfer-Encoding: %s", n.encoding())
 }
 
+// isMessageID tells whether other messages may refer to an id: one word in angle
+// brackets.
+func isMessageID(id string) bool {
+	inner, open := strings.CutPrefix(id, "<")
+	inner, closed := strings.CutSuffix(inner, ">")
+	return open && closed && inner != "" && !strings.ContainsFunc(inner, func(r rune) bool { return r <= ' ' || r == 0x7f || r == '<' || r == '>' })
+}
+
 func (n *notice) part(boundary, description, contentType string) {
 	n.line("--%s", boundary)
 	n.line("Content-Description: %s", description)

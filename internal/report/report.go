@@ -248,6 +248,12 @@ var logNames = map[Kind]string{
 // send writes one notice and queues it.
 func (r *Reporter) send(ctx context.Context, n notice) error {
 	now := r.deps.Now()
+	if id := n.subject.Envelope.MessageID; r.params.Threaded && id != "" && !isMessageID(id) {
+		n.subject.Envelope.MessageID = ""
+		if !n.postmaster { // said once
+			r.deps.Log.Warning("%s: ignoring malformed Message-ID", n.subject.ID)
+		}
+	}
 	e := mail.Envelope{Sender: n.from, Arrival: now, Created: now.Truncate(time.Second),
 		Options: n.subject.Envelope.Options & (mail.OptionSMTPUTF8 | mail.OptionRequireTLS)}
 	m, err := r.deps.Open(ctx, e)

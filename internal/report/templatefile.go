@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -22,6 +23,7 @@ func (t Templates) ReadFile(file string, warn func(format string, args ...any)) 
 // t. A template with a mistake is left out, with a warning. The error tells
 // that the file as a whole makes no sense.
 func (t Templates) Read(file, text string, warn func(format string, args ...any)) error {
+	base := maps.Clone(t) // a later template of the same name begins anew
 	lines := strings.Split(text, "\n")
 	if n := len(lines) - 1; lines[n] == "" {
 		lines = lines[:n]
@@ -58,7 +60,7 @@ func (t Templates) Read(file, text string, warn func(format string, args ...any)
 			continue
 		}
 		n := templateNames[i]
-		x, why := t[n.kind].parse(body)
+		x, why := base[n.kind].parse(body)
 		if why != "" {
 			warn("%s: %s in %s template -- ignoring this template", file, why, n.name)
 			continue

@@ -87,7 +87,11 @@ func (t *transaction) copyContent() error {
 		}
 	}
 	t.session.remember("Out: ", []byte("."))
-	return out.End()
+	err := out.End()
+	if w.Broke() { // signatures of the message may be void now
+		t.agent.deps.Log.Info("%s: breaking line > %d bytes with <CR><LF>SPACE", t.req.ID, t.agent.params.LineLengthLimit)
+	}
+	return err
 }
 
 // converts tells whether the content must become 7-bit (RFC 6152 section 3).

@@ -17,7 +17,11 @@ type ContentWriter struct {
 	limit int // bytes in a line; 0: no limit
 	used  int // bytes of the current line so far
 	begun bool
+	broke bool
 }
+
+// Broke tells whether a line was broken because of the limit.
+func (w *ContentWriter) Broke() bool { return w.broke }
 
 // NewContentWriter writes to dst through buf, which must have room for more
 // than a few bytes; limit is in bytes, 0 means none.
@@ -45,7 +49,7 @@ func (w *ContentWriter) Write(part []byte, complete bool) error {
 			return err
 		}
 		part = part[n:]
-		w.used = 1 // the space
+		w.used, w.broke = 1, true // the space
 	}
 	if err := w.text(part); err != nil {
 		return err
