@@ -172,7 +172,11 @@ func (s *Scheduler) resolve(m *message, b batch, list []record.Entry) batch {
 			b.routed = append(b.routed, routed{r, route})
 			continue
 		}
-		out := s.settle(m, r, st, attempt{service: "retry"})
+		by := attempt{service: "retry"}
+		if st.Action != mail.Deferred {
+			by.service = "" // the queue manager's own word
+		}
+		out := s.settle(m, r, st, by)
 		b.deferred += out.deferred
 		b.unlogged = b.unlogged || out.unlogged
 		b.unmarked = append(b.unmarked, out.unmarked...)
