@@ -90,7 +90,8 @@ type Options struct {
 	// Class is the source as smtputf8_autodetect_classes names it: where it does,
 	// UTF-8 in addresses and headers asks for SMTPUTF8 although the client did not.
 	Class string
-	// KeepRecipients lets Recipients tell of those of a message that is refused.
+	// KeepRecipients lets Recipients tell of those of a message that is refused, when
+	// they are not too many.
 	KeepRecipients bool
 	// UserID is the numeric user who submitted the message here; empty for
 	// others. It is shown in the Received header.

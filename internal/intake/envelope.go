@@ -138,7 +138,7 @@ func (m *Message) write(r mail.Recipient) {
 	m.utf8(string(r.Address), 0)
 	m.out.Recipient(r)
 	if m.door.options.KeepRecipients {
-		m.kept = append(m.kept, r)
+		m.keep(r)
 	}
 }
 

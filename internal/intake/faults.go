@@ -62,6 +62,7 @@ func (m *Message) fault(f faults, text []byte) {
 // refuseFaults refuses a message for the gravest of its faults.
 func (m *Message) refuseFaults() {
 	if m.faults != 0 {
+		m.rejected = m.rejected || m.err == nil
 		m.fail(&mail.Error{Reply: 550, Code: "5.6.0", Text: m.faults.String()})
 	}
 }

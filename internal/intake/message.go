@@ -42,6 +42,7 @@ type Message struct {
 	prepend  []string         // headers above our own
 	expanded []mail.Recipient
 	kept     []mail.Recipient // with KeepRecipients: what was written
+	many     bool             // more than mostKept: none is kept
 
 	// Content.
 	head     *[]byte // the logical header that is being collected
@@ -79,7 +80,20 @@ func (m *Message) ID() mail.QueueID { return m.draft.ID() }
 // Sender is the envelope sender after rewriting and mapping.
 func (m *Message) Sender() mail.Address { return m.envelope.Sender }
 
-// Recipients are those so far, as they are delivered to; see KeepRecipients.
+// mostKept is how many recipients are kept in memory; lists may be as long as they like.
+const mostKept = 10_000
+
+// keep remembers a recipient for Recipients.
+func (m *Message) keep(r mail.Recipient) {
+	if m.many = m.many || len(m.kept) == mostKept; m.many {
+		m.kept = nil
+		return
+	}
+	m.kept = append(m.kept, r)
+}
+
+// Recipients are those so far, as they are delivered to (see KeepRecipients); none
+// when they are too many.
 func (m *Message) Recipients() []mail.Recipient { return m.kept }
 
 // ContentRefused tells that a check refused the message for what is in it.

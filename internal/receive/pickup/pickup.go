@@ -29,7 +29,7 @@ type Message interface {
 	Commit(ctx context.Context) error
 	Discard()
 	// Of a message that is refused: the sender and the recipients as the door made
-	// them, and whether the content was the reason.
+	// them (none when they are too many), and whether the content was the reason.
 	Sender() mail.Address
 	Recipients() []mail.Recipient
 	ContentRefused() bool
@@ -321,5 +321,7 @@ func (r *Rejected) asMade(m Message) {
 		// What is in it may be the reason not to send it to anybody.
 		r.Envelope.Return = mail.ReturnHeaders
 	}
-	r.Recipients = m.Recipients()
+	if made := m.Recipients(); len(made) > 0 {
+		r.Recipients = made
+	}
 }
