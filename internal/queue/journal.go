@@ -328,9 +328,9 @@ func (j *journal) roomy() bool {
 	return err == nil && room >= spareRoom
 }
 
-// prepare makes a spare file whose blocks are all there, when there are too few such
-// files: each sync of a file that grows costs a commit of the file system. A segment
-// that was begun meanwhile gives way to it. After an error no more is tried.
+// prepare makes a spare file whose blocks are all there, when there is none and no
+// second one in use: each sync of a file that grows costs a commit of the file system.
+// A segment that was begun meanwhile gives way to it. After an error no more is tried.
 func (j *journal) prepare() error {
 	if !j.scarce() || !j.roomy() {
 		return nil
@@ -342,7 +342,7 @@ func (j *journal) prepare() error {
 	return err
 }
 
-// scarce tells whether there are too few files with blocks, also counting those in use.
+// scarce tells whether there is no file with blocks to come, unless all are in use.
 func (j *journal) scarce() bool {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -352,7 +352,7 @@ func (j *journal) scarce() bool {
 			n++
 		}
 	}
-	return n < maxSpares
+	return len(j.spares) == 0 && n < maxSpares
 }
 
 func (j *journal) makeSpare() error {

@@ -368,8 +368,12 @@ func TestTwoFiles(t *testing.T) {
 	}
 	prepare()
 	prepare()
+	if names := journalFiles(t, root); len(names) != 1 {
+		t.Errorf("without mail the journal has %v", names)
+	}
 	for range 3 {
 		send(t, q, "r1@c.test")
+		prepare()
 		q.journal.mu.Lock()
 		q.journal.leave() // as a checkpoint begins
 		q.journal.mu.Unlock()

@@ -21,9 +21,7 @@ const sweepEvery = 10
 // context ends. With sweep it also makes good what writers that have died left
 // behind; one process of a queue does that. failed is told of errors.
 func (q *Queue) Keep(ctx context.Context, sweep bool, failed func(error)) {
-	for range maxSpares {
-		q.prepare(sweep, failed)
-	}
+	q.prepare(sweep, failed)
 	tick := time.NewTicker(SyncInterval)
 	defer tick.Stop()
 	idle := make(chan bool, 1) // one slow piece of work at a time, beside the ticks
