@@ -113,7 +113,7 @@ func smtplibSink(t *testing.T, sink *peer.Sink) {
 			}
 		}
 	}
-	want := "MAIL FROM:<sender@" + boxDomain + "> SIZE={*} BODY=7BIT ENVID=id+2B1 RET=HDRS\nRCPT TO:<dsn@" + sinkDomain +
+	want := "MAIL FROM:<sender@" + boxDomain + "> SIZE={*} ENVID=id+2B1 RET=HDRS\nRCPT TO:<dsn@" + sinkDomain +
 		"> ORCPT=rfc822;first+2Bone@client.test NOTIFY=FAILURE,DELAY"
 	if !peer.Match(want, dsn) {
 		t.Errorf("DSN parameters passed on: %s", dsn)
