@@ -47,10 +47,11 @@ func ext4(options ...string) func(string) error {
 	}
 }
 
-// quota makes a btrfs of which 24 MiB may be used, and which says that it has more.
+// quota makes a btrfs of which 24 MiB may be used, and which says that it has more,
+// but not enough for the journal to keep files ready.
 func quota(dir string) error {
 	image := dir + ".img"
-	if err := disk.Make(image, 512<<20, "btrfs"); err != nil {
+	if err := disk.Make(image, 256<<20, "btrfs"); err != nil {
 		return err
 	}
 	if err := disk.Mount(image, dir, "btrfs", ""); err != nil {
