@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 
+	"posthaste/internal/mail"
 	"posthaste/internal/protocol/mime"
 )
 
@@ -96,7 +97,7 @@ func (m *Message) piece(text []byte, complete bool) {
 
 // bodyText inspects and writes a piece of the body.
 func (m *Message) bodyText(text []byte, continued, complete bool) {
-	if m.refused&eightBitBody != 0 && m.sevenBit && hasEightBit(text) {
+	if m.refused&eightBitBody != 0 && m.sevenBit && !mail.IsASCII(text) {
 		m.fault(eightBitBody, text)
 	}
 	if !m.door.bodyChecks.Empty() && m.checked() && m.bodySize < m.door.params.BodyChecksLimit {

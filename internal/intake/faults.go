@@ -75,7 +75,7 @@ func (m *Message) structure(head []byte) {
 	if !m.parts.Field(head) {
 		m.fault(tooDeep, head)
 	}
-	if m.refused&eightBitHeader != 0 && hasEightBit(head) {
+	if m.refused&eightBitHeader != 0 && !mail.IsASCII(head) {
 		m.fault(eightBitHeader, head)
 	}
 }
@@ -85,13 +85,4 @@ func (m *Message) endStructure(emptyLine bool) {
 	if wrong := m.parts.EndHeader(emptyLine); wrong != "" {
 		m.fault(invalidEncoding, []byte(wrong))
 	}
-}
-
-func hasEightBit(text []byte) bool {
-	for _, c := range text {
-		if c >= 0x80 {
-			return true
-		}
-	}
-	return false
 }

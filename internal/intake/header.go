@@ -188,7 +188,7 @@ func (m *Message) utf8Header(head []byte) {
 	if m.envelope.Options&mail.OptionSMTPUTF8 == 0 && !m.door.detects {
 		return
 	}
-	if hasEightBit(head) {
+	if !mail.IsASCII(head) {
 		m.utf8(string(head), mail.OptionUTF8Header)
 	}
 }

@@ -73,13 +73,43 @@ func isDotString(s string) bool {
 }
 
 // IsASCII tells whether s has no byte above 127.
-func IsASCII(s string) bool {
+func IsASCII[Text string | []byte](s Text) bool {
 	for i := 0; i < len(s); i++ {
 		if s[i] >= 0x80 {
 			return false
 		}
 	}
 	return true
+}
+
+// LowerASCII is s with its ASCII letters in lower case, and all other bytes as they are.
+func LowerASCII(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c + 'a' - 'A'
+		}
+	}
+	return string(b)
+}
+
+// CommentLength is the length of the comment that s begins with (RFC 5322
+// section 3.2.2), 0 when it does not end.
+func CommentLength(s string) int {
+	depth := 0
+	for i := 0; i < len(s); i++ {
+		switch s[i] {
+		case '\\':
+			i++
+		case '(':
+			depth++
+		case ')':
+			if depth--; depth == 0 {
+				return i + 1
+			}
+		}
+	}
+	return 0
 }
 
 // VERP is the sender for one recipient (variable envelope return path):

@@ -220,11 +220,11 @@ func (r *repair) place(path, target string) error {
 	if target == path {
 		return nil
 	}
-	if _, err := r.q.fs.Lstat(target); err == nil {
+	switch err := r.q.renameFree(path, target); {
+	case errors.Is(err, fs.ErrExist):
 		r.o.Warn("%s should be %s, where another file is: left alone", path, target)
 		return nil
-	}
-	if err := r.q.rename(path, target); err != nil && !errors.Is(err, ErrGone) {
+	case err != nil && !errors.Is(err, ErrGone):
 		return fmt.Errorf("rename file %s as %s: %w", path, target, err)
 	}
 	r.o.Note("renamed file %s as %s", path, target)

@@ -135,6 +135,11 @@ func (q *Queue) arrange(path, target string) error {
 	if st, err := q.fs.Lstat(path); err != nil || !st.Mode.IsRegular() {
 		return ErrGone
 	}
+	return q.renameFree(path, target)
+}
+
+// renameFree renames a file, unless there is one with the new name: fs.ErrExist.
+func (q *Queue) renameFree(path, target string) error {
 	if _, err := q.fs.Lstat(target); err == nil {
 		return fmt.Errorf("%s: not moved to %s: %w", path, target, fs.ErrExist)
 	}

@@ -5,6 +5,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"posthaste/internal/mail"
 )
 
 // Fold maps a key to the form in which exact tables hold it: case folded, for
@@ -19,7 +21,7 @@ func Fold(key string) string {
 	case i == len(key):
 		return strings.ToLower(key)
 	case !utf8.ValidString(key):
-		return foldASCII(key)
+		return mail.LowerASCII(key)
 	}
 	var b strings.Builder
 	b.Grow(len(key) + 2)
@@ -42,16 +44,6 @@ func foldRune(b *strings.Builder, r rune) {
 	default:
 		b.WriteRune(unicode.ToLower(unicode.ToUpper(r)))
 	}
-}
-
-func foldASCII(key string) string {
-	b := []byte(key)
-	for i, c := range b {
-		if 'A' <= c && c <= 'Z' {
-			b[i] = c + 'a' - 'A'
-		}
-	}
-	return string(b)
 }
 
 // Folded is a table that folds the case of each key before the lookup.

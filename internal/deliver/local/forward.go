@@ -67,7 +67,8 @@ func (j *job) sendOn(ctx context.Context, p place) {
 			f.Envelope.EnvelopeID, f.Envelope.Return = "", 0
 		}
 		if slices.Contains(j.params.PrependDelivered, "forward") {
-			f.Headers = []string{"Delivered-To: " + headerText(folded(o.delivered))}
+			// In small letters here, and as it was in mailboxes.
+			f.Headers = []string{"Delivered-To: " + headerText(mail.Address(mail.LowerASCII(string(o.delivered))))}
 		}
 		id, err := j.deps.Forwarder.Forward(ctx, f)
 		var refused *mail.Error
@@ -81,17 +82,6 @@ func (j *job) sendOn(ctx context.Context, p place) {
 			j.add(p, mail.Defer("4.3.0", "unable to forward message"))
 		}
 	}
-}
-
-// folded is an address in small letters: what is sent on shows it so, in
-// mailboxes it stays as it was.
-func folded(a mail.Address) mail.Address {
-	return mail.Address(strings.Map(func(r rune) rune {
-		if r >= 'A' && r <= 'Z' {
-			return r + ('a' - 'A')
-		}
-		return r
-	}, string(a)))
 }
 
 // headerText is an address that cannot break out of its header.

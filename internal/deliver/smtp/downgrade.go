@@ -142,7 +142,8 @@ func first(b []byte) byte {
 
 // headerless ends a header at a line that is none.
 func (d *downgrader) headerless(part []byte, complete bool) error {
-	if err := d.chooseBody(); err != nil {
+	t, _ := mime.ContentType(d.kind)
+	if err := d.chooseBody(t); err != nil {
 		return err
 	}
 	if err := d.out.Write(nil, true); err != nil {
@@ -179,29 +180,28 @@ func (d *downgrader) endHeader() error {
 		return err
 	}
 	nested := d.encoding
-	if err := d.chooseBody(); err != nil {
+	t, _ := mime.ContentType(d.kind)
+	if err := d.chooseBody(t); err != nil {
 		return err
 	}
 	if err := d.out.Write(nil, true); err != nil {
 		return err
 	}
-	if d.state == mimePlain && d.isMessage() && nested != "base64" && nested != "quoted-printable" {
+	if d.state == mimePlain && d.isMessage(t) && nested != "base64" && nested != "quoted-printable" {
 		d.beginHeader(false)
 	}
 	return nil
 }
 
-func (d *downgrader) isMessage() bool {
-	t, _ := mime.ContentType(d.kind)
+func (d *downgrader) isMessage(t mime.Type) bool {
 	return mime.IsMessage(t.Kind) || t.Kind == "" && d.digest
 }
 
-// chooseBody decides what happens to the body of the entity whose header ends,
-// and says so in that header.
-func (d *downgrader) chooseBody() error {
-	t, _ := mime.ContentType(d.kind)
+// chooseBody decides what happens to the body of the entity of type t whose header
+// ends, and says so in that header.
+func (d *downgrader) chooseBody(t mime.Type) error {
 	d.state = mimePlain
-	composite := d.isMessage() || t.Multipart()
+	composite := d.isMessage(t) || t.Multipart()
 	if t.Multipart() {
 		for _, b := range t.Boundaries {
 			d.boundaries, _ = d.limits.Push(d.boundaries, mime.Boundary{Text: b, Digest: t.Digest()})

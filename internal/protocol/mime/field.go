@@ -1,6 +1,10 @@
 package mime
 
-import "strings"
+import (
+	"strings"
+
+	"posthaste/internal/mail"
+)
 
 // Type is a Content-Type field (RFC 2045 section 5.1).
 type Type struct {
@@ -136,21 +140,11 @@ func (s *scanner) word() string {
 
 // comment drops a comment, which may hold others, or all when it does not end.
 func (s *scanner) comment() {
-	depth := 0
-	for i := 0; i < len(s.rest); i++ {
-		switch s.rest[i] {
-		case '\\':
-			i++
-		case '(':
-			depth++
-		case ')':
-			if depth--; depth == 0 {
-				s.rest = s.rest[i+1:]
-				return
-			}
-		}
+	n := mail.CommentLength(s.rest)
+	if n == 0 {
+		n = len(s.rest)
 	}
-	s.rest = ""
+	s.rest = s.rest[n:]
 }
 
 // quoted reads a quoted string; line breaks in it are those of folding.

@@ -129,25 +129,6 @@ func parseMailbox(s string, strict bool) (mail.Address, error) {
 	return finish(string(local), "")
 }
 
-// commentLength is the length of the comment that s begins with (RFC 5322
-// section 3.2.2), 0 when it does not end.
-func commentLength(s string) int {
-	depth := 0
-	for i := 0; i < len(s); i++ {
-		switch s[i] {
-		case '\\':
-			i++
-		case '(':
-			depth++
-		case ')':
-			if depth--; depth == 0 {
-				return i + 1
-			}
-		}
-	}
-	return 0
-}
-
 // blankLength is the length of the white space and comments that s begins with,
 // 0 when a comment does not end.
 func blankLength(s string) int {
@@ -158,7 +139,7 @@ func blankLength(s string) int {
 			n++
 			continue
 		case '(':
-			c := commentLength(s[n:])
+			c := mail.CommentLength(s[n:])
 			if n += c; c == 0 {
 				return 0
 			}
@@ -171,7 +152,7 @@ func blankLength(s string) int {
 
 // dropComment removes a comment behind a domain.
 func dropComment(s string) string {
-	if i := strings.IndexByte(s, '('); i >= 0 && commentLength(s[i:]) == len(s)-i {
+	if i := strings.IndexByte(s, '('); i >= 0 && mail.CommentLength(s[i:]) == len(s)-i {
 		return strings.TrimRight(s[:i], " \t")
 	}
 	return s
