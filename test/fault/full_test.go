@@ -73,6 +73,15 @@ var smallDisks = []small{
 	{name: "tmpfs-inodes", mount: tmpfs("size=24m,nr_inodes=300"), inodes: true},
 }
 
+// needs skips where the disk cannot be had.
+func (d small) needs(t *testing.T) {
+	t.Helper()
+	root(t)
+	if d.quota {
+		tool(t, "mkfs.btrfs")
+	}
+}
+
 func (d small) spool(i *harness.Instance) error { return d.mount(i.Spool) }
 
 // fill takes all that the disk has left; release gives it back.
@@ -126,10 +135,7 @@ func TestQueueDiskFull(t *testing.T) {
 	for _, d := range smallDisks {
 		t.Run(d.name, func(t *testing.T) {
 			t.Parallel()
-			root(t)
-			if d.quota {
-				tool(t, "mkfs.btrfs")
-			}
+			d.needs(t)
 			s := begin(t, setup{main: fullSettings, mounts: d.spool})
 			s.calm(12)
 			s.down(true)
@@ -237,11 +243,8 @@ func TestMailboxDiskFull(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			root(t)
 			system, d := c.system, c.disk
-			if d.quota {
-				tool(t, "mkfs.btrfs")
-			}
+			d.needs(t)
 			s := begin(t, setup{system: system, main: `virtual_mailbox_maps = inline:{@BOXES@, old@` + traffic.BoxDomain + `=old}
 `,
 				mounts: func(i *harness.Instance) error {
